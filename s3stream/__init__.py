@@ -1,0 +1,52 @@
+"""The file object for writing to S3: any length, bounded memory, all of it or nothing.
+
+import s3stream
+
+with s3stream.open("s3://bucket/key", "wb") as f:
+    f.write(b"...")
+"""
+
+from __future__ import annotations
+
+from .errors import (
+    AccessDeniedError,
+    AlreadyExistsError,
+    CleanupError,
+    IntegrityError,
+    NotFoundError,
+    PreconditionError,
+    S3StreamError,
+    TimedOutError,
+    TooLargeError,
+    UncertainError,
+    UsageError,
+)
+from .files import S3BufferedWriter, S3CompressedWriter, S3TextWriter
+from .fs import S3StreamFileSystem
+from .opening import open
+from .options import WriteOptions
+from .state import Checksum, UploadResult
+from .writer import S3Writer
+
+__all__ = [
+    "AccessDeniedError",
+    "AlreadyExistsError",
+    "Checksum",
+    "CleanupError",
+    "IntegrityError",
+    "NotFoundError",
+    "PreconditionError",
+    "S3BufferedWriter",
+    "S3CompressedWriter",
+    "S3StreamError",
+    "S3StreamFileSystem",
+    "S3TextWriter",
+    "S3Writer",
+    "TimedOutError",
+    "TooLargeError",
+    "UncertainError",
+    "UploadResult",
+    "UsageError",
+    "WriteOptions",
+    "open",
+]

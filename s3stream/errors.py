@@ -1,0 +1,123 @@
+"""Every way an upload can go wrong, each error carrying where.
+
+Knows nothing of S3 clients, threads or files: it only gives failures their names.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import Any
+
+
+class S3StreamError(OSError):
+    """Something about an object at an S3 store went wrong; the base of all our errors.
+
+    `bucket`, `key`, `upload_id` and `part_number` say where, as far as that is known (else None),
+    and stand in the message; `__cause__` is the error underneath.
+    """
+
+    _errno = errno.EIO
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        bucket: str | None = None,
+        key: str | None = None,
+        upload_id: str | None = None,
+        part_number: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.bucket = bucket
+        self.key = key
+        self.upload_id = upload_id
+        self.part_number = part_number
+        self.errno = self._errno
+
+    def __str__(self) -> str:
+        where = []
+        if self.bucket is not None:
+            where.append(f"s3://{self.bucket}/{self.key or ''}")
+        if self.part_number is not None:
+            where.append(f"part {self.part_number}")
+        if self.upload_id is not None:
+            where.append(f"upload {self.upload_id}")
+        return f"{self.message} ({', '.join(where)})" if where else self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        where = {
+            "bucket": self.bucket,
+            "key": self.key,
+            "upload_id": self.upload_id,
+            "part_number": self.part_number,
+        }
+        return _rebuild, (type(self), self.message, where)
+
+
+def _rebuild(kind: type[S3StreamError], message: str, where: dict[str, Any]) -> S3StreamError:
+    return kind(message, **where)
+
+
+class UsageError(S3StreamError, ValueError):
+    """The caller asked for something that cannot be; nothing was sent to the store."""
+
+    _errno = errno.EINVAL
+
+
+class NotFoundError(S3StreamError, FileNotFoundError):
+    """There is no such bucket, object or version."""
+
+    _errno = errno.ENOENT
+
+
+class AccessDeniedError(S3StreamError, PermissionError):
+    """The store refused the credentials, or there are none."""
+
+    _errno = errno.EACCES
+
+
+class AlreadyExistsError(S3StreamError, FileExistsError):
+    """An exclusive create found an object (or bucket) of that name; it was left as it was."""
+
+    _errno = errno.EEXIST
+
+
+class PreconditionError(S3StreamError):
+    """The object at the store is not the one that `if_match` names; it was left as it was."""
+
+
+class TimedOutError(S3StreamError, TimeoutError):
+    """The store did not answer within the time that the client allows, retries included."""
+
+    _errno = errno.ETIMEDOUT
+
+
+class TooLargeError(S3StreamError):
+    """The object cannot fit into the number and size of parts that the store takes."""
+
+    _errno = errno.EFBIG
+
+
+class IntegrityError(S3StreamError):
+    """What the store says it has is not what was written."""
+
+
+class UncertainError(S3StreamError):
+    """The commit was sent and nobody can tell whether it took effect.
+
+    The object may or may not be there. The upload is left alone: aborting it blindly could
+    destroy the parts of an object that a later look would show to be incomplete.
+    """
+
+
+class CleanupError(S3StreamError):
+    """Nothing was published, but the unfinished upload could not be removed; it costs storage."""
+
+
+def attach(error: BaseException, cleanup: BaseException) -> None:
+    """Note a failed clean-up on the error that made it necessary (shown in its traceback)."""
+    note = f"and the clean-up failed: {type(cleanup).__name__}: {cleanup}"
+    # BaseException.add_note is Python 3.11's; this is all that it does, and 3.10 keeps the note.
+    notes = getattr(error, "__notes__", None)
+    error.__notes__ = [*(notes or []), note]  # type: ignore[attr-defined, unused-ignore]

@@ -1,0 +1,290 @@
+"""The faces a raw writer wears: buffered, compressed, text; each can commit and discard.
+
+Must not know S3, threads or file systems: only files on top of a file. An exception in the `with`
+body discards, whichever face it was.
+"""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import dataclass
+from types import TracebackType
+from typing import IO, Any, NoReturn
+
+from fsspec.compression import compr
+from fsspec.core import get_compression
+
+from .errors import CleanupError, UsageError, attach
+from .options import KiB
+from .state import UploadResult
+from .writer import S3Writer
+
+# Small writes are gathered in C up to this; larger ones go straight into a part. From 64 KiB on
+# it would copy twice what copyfileobj and most writers bring.
+BUFFER_SIZE = 32 * KiB
+
+
+@dataclass(frozen=True)
+class Mode:
+    """An `open` mode taken apart."""
+
+    reads: bool
+    exclusive: bool
+    text: bool
+
+
+def parse_mode(mode: str) -> Mode:
+    """Take `wb xb rb` and their text forms apart; raises `UsageError` for anything else."""
+    letters = set(str(mode))
+    verb = letters & set("rwxa")
+    if (
+        letters - set("rwxabt+")
+        or len(verb) != 1
+        or len(letters) != len(mode)
+        or {*"bt"} <= letters
+    ):
+        raise UsageError(f"mode={mode!r}: expected one of 'wb', 'xb', 'rb', 'w', 'x', 'r'")
+    if "+" in letters:
+        raise UsageError(f"mode={mode!r}: an S3 object is read or written, not both at once")
+    if "a" in letters:
+        raise UsageError(f"mode={mode!r}: appending is not there yet; write a new object ('wb')")
+    return Mode(reads="r" in letters, exclusive="x" in letters, text="b" not in letters)
+
+
+class _Face:
+    """Commit, discard and result, by way of the file underneath; for io classes to inherit."""
+
+    closed: bool
+
+    def _below(self) -> _Face | S3Writer:
+        raise NotImplementedError
+
+    def _end_writing(self) -> None:
+        """Pass on what this face still holds, before a commit."""
+        self.flush()  # type: ignore[attr-defined]  # the io class beside us has it
+
+    def commit(self) -> UploadResult:
+        """Publish the object now and close the file, whatever exception is in flight."""
+        if not self.closed:
+            try:
+                self._end_writing()
+            except BaseException as error:
+                self._discard_because_of(error)
+                raise
+        return self._below().commit()
+
+    def discard(self) -> None:
+        """Publish nothing, remove what was sent, and close the file."""
+        self._below().discard()
+
+    @property
+    def result(self) -> UploadResult:
+        """Where and what the published object is; `ValueError` until there is one."""
+        return self._below().result
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.close()  # type: ignore[attr-defined]  # the io class beside us has it
+        else:
+            self._discard_because_of(error)
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError(
+            f"cannot pickle {self!r}: an open upload belongs to its process; open the file where"
+            " it is written"
+        )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} on {self._below()!r}>"
+
+    def _discard_because_of(self, error: BaseException) -> None:
+        try:
+            self.discard()
+        except CleanupError as failed:
+            attach(error, failed)
+
+
+class S3BufferedWriter(_Face, io.BufferedWriter):
+    """A binary file whose small writes are gathered in C; closing it closes the `S3Writer`."""
+
+    raw: S3Writer
+
+    def __init__(self, raw: S3Writer, buffer_size: int = BUFFER_SIZE) -> None:
+        super().__init__(raw, buffer_size)
+
+    def _below(self) -> S3Writer:
+        return self.raw
+
+
+class S3CompressedWriter(_Face, io.BufferedIOBase):
+    """A binary file that compresses by one of fsspec's registered compressions.
+
+    Closing it ends the compressed stream and closes the file underneath, which most compressing
+    files do not do by themselves.
+    """
+
+    def __init__(self, file: S3BufferedWriter, compression: str) -> None:
+        super().__init__()
+        self._file = file
+        self._gate = _Gate(file)
+        self._compressor: IO[bytes] = compr[compression](self._gate, mode="w")
+        self.name = file.raw.name
+        self.mode = file.raw.mode
+        self._written = 0
+
+    def _below(self) -> S3BufferedWriter:
+        return self._file
+
+    def _end_writing(self) -> None:
+        self._compressor.close()
+        self._file.flush()
+
+    def writable(self) -> bool:
+        """Tell that this file is for writing."""
+        return self._file.writable()
+
+    def tell(self) -> int:
+        """Bytes written so far, before compression."""
+        self._file.tell()
+        return self._written
+
+    def write(self, data: Any, /) -> int:
+        """Compress and write all of a bytes-like object; returns its length in bytes."""
+        if self.closed:
+            raise ValueError(f"I/O operation on closed file {self.name}")
+        self._compressor.write(data)
+        with memoryview(data) as view:
+            self._written += view.nbytes
+            return view.nbytes
+
+    def flush(self) -> None:
+        """Raise the error of a part that has failed; forces neither a part nor a worse ratio."""
+        self._file.flush()
+
+    @property
+    def closed(self) -> bool:  # type: ignore[override]  # io has an attribute here
+        """Whether writing is over."""
+        return self._file.closed
+
+    def close(self) -> None:
+        """End the compressed stream and publish, or clean up; see `S3Writer.close`."""
+        if self.closed:
+            return
+        try:
+            self._compressor.close()
+        except BaseException as error:
+            self._discard_because_of(error)
+            raise
+        self._file.close()
+
+    def discard(self) -> None:
+        """Publish nothing, remove what was sent, and close the file."""
+        self._gate.open = False
+        try:
+            self._file.discard()
+        finally:
+            self._compressor.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_compressor") and not self.closed:
+            self._dealloc_warn(self)
+            self.discard()
+
+    def _dealloc_warn(self, source: object) -> None:
+        # Io's own hook for a wrapper that is collected: it ends in the raw writer.
+        self._file._dealloc_warn(source)  # type: ignore[attr-defined]  # in C, unknown to typeshed
+
+
+class _Gate(io.RawIOBase):
+    """Between compressor and file: once shut, the compressor's last words go nowhere.
+
+    A compressor can only be ended by letting it write its trailer.
+    """
+
+    def __init__(self, file: S3BufferedWriter) -> None:
+        super().__init__()
+        self._file = file
+        self.open = True
+        self.name = file.raw.name.rpartition("/")[2]
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        if self.open:
+            return self._file.write(data)
+        with memoryview(data) as view:
+            return view.nbytes
+
+
+class S3TextWriter(_Face, io.TextIOWrapper):
+    """A text file on top of one of our binary files."""
+
+    def _below(self) -> S3BufferedWriter | S3CompressedWriter:
+        below: S3BufferedWriter | S3CompressedWriter = self.buffer  # type: ignore[assignment]  # wrap gave it one of ours
+        return below
+
+
+Writable = S3Writer | S3BufferedWriter | S3CompressedWriter | S3TextWriter
+
+
+def wrap(
+    raw: S3Writer,
+    *,
+    text: bool,
+    buffering: int = -1,
+    encoding: str | None = None,
+    errors: str | None = None,
+    newline: str | None = None,
+    compression: str | None = None,
+) -> Writable:
+    """Put the faces on a raw writer that these arguments of the built-in `open` ask for."""
+    if buffering == 0 and not text and compression is None:
+        return raw
+    buffered = S3BufferedWriter(raw, buffering if buffering > 1 else BUFFER_SIZE)
+    binary = buffered if compression is None else S3CompressedWriter(buffered, compression)
+    if not text:
+        return binary
+    return S3TextWriter(binary, encoding, errors, newline, line_buffering=buffering == 1)
+
+
+def check_layers(
+    mode: Mode,
+    name: str,
+    buffering: int,
+    encoding: str | None,
+    errors: str | None,
+    newline: str | None,
+    compression: str | None,
+) -> str | None:
+    """Check the arguments of `open` against each other before anything is opened.
+
+    Returns the compression's name, None for none. Raises `UsageError`.
+    """
+    if not mode.text:
+        for what, value in (("encoding", encoding), ("errors", errors), ("newline", newline)):
+            if value is not None:
+                raise UsageError(f"{what}={value!r}: a binary mode takes none")
+        if buffering == 1:
+            warnings.warn(
+                "buffering=1 (lines) is not supported in binary mode, the default is used",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+    elif buffering == 0:
+        raise UsageError("buffering=0: text cannot be unbuffered, use a binary mode")
+    if buffering < -1:
+        raise UsageError(f"buffering={buffering!r}: expected -1, 0, 1 or a size in bytes")
+    if newline not in {None, "", "\n", "\r", "\r\n"}:
+        raise UsageError(f"newline={newline!r}: expected None, '', '\\n', '\\r' or '\\r\\n'")
+    if compression is not None and compression != "infer" and compression not in compr:
+        known = ", ".join(sorted(name for name in compr if name))
+        raise UsageError(f"compression={compression!r}: expected 'infer' or one of {known}")
+    chosen: str | None = get_compression(name, compression)
+    return chosen

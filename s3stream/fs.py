@@ -1,0 +1,407 @@
+"""S3 as fsspec's file system `s3stream`: our writer, fsspec's buffered reader, plain calls between.
+
+Only puts fsspec's face on the rooms below; decides nothing about uploads.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, cast
+
+from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
+
+from .errors import AlreadyExistsError, NotFoundError, UsageError
+from .files import check_layers, parse_mode, wrap
+from .options import OPTION_NAMES, WriteOptions
+from .store import CONNECTION_OPTIONS, Objects, Version, connect
+from .uri import SCHEMES, split_path
+from .writer import S3Writer
+
+# fsspec's own, taken by AbstractFileSystem.
+_FSSPEC_OPTIONS = frozenset(
+    {
+        "asynchronous",
+        "batch_size",
+        "listings_expiry_time",
+        "loop",
+        "max_paths",
+        "skip_instance_cache",
+        "use_listings_cache",
+    }
+)
+_FSSPEC_OPEN = frozenset({"cache_options", "cache_type", "size"})
+
+
+class S3StreamFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
+    """Files in S3, `s3stream://bucket/key`.
+
+    Options, by s3fs's names: `anon key secret token profile endpoint_url use_ssl client_kwargs
+    config_kwargs s3_additional_kwargs`, or a ready boto3 client as `client`; and every field of
+    `WriteOptions`, as the default of the files it opens. What is not given comes from boto3's
+    environment variables and files. Without `client` it can be pickled and makes its client where
+    it is used, anew after a fork.
+
+    Raises `UsageError` for an option that is none, `AccessDeniedError` without credentials.
+    """
+
+    protocol = SCHEMES
+    root_marker = ""
+
+    def __init__(
+        self,
+        *,
+        client: Any = None,
+        s3_additional_kwargs: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        known = {*CONNECTION_OPTIONS, *OPTION_NAMES, *_FSSPEC_OPTIONS}
+        for name in options:
+            _refuse_unknown("option", name, known | {"client"})
+        ours = {name: options.pop(name) for name in CONNECTION_OPTIONS if name in options}
+        if client is not None and ours:
+            raise UsageError(f"client= brings its own connection: drop {', '.join(ours)}")
+        writing = {name: options.pop(name) for name in OPTION_NAMES if name in options}
+        super().__init__(**options)
+        self._connection = ours
+        self._writing = writing
+        self._parameters = dict(s3_additional_kwargs or {})
+        self._given_client = client
+        self._made: tuple[int, Any] | None = None
+        WriteOptions(**writing)
+        self._objects()
+
+    @property
+    def client(self) -> Any:
+        """The boto3 client, this process's own."""
+        if self._given_client is not None:
+            return self._given_client
+        # A forked child must not share its parent's connections.
+        if self._made is None or self._made[0] != os.getpid():
+            self._made = os.getpid(), connect(**self._connection)
+        return self._made[1]
+
+    def __reduce__(self) -> Any:
+        if self._given_client is not None:
+            raise TypeError(
+                "a file system made with client= cannot be pickled: a client belongs to its"
+                " process; give key=, profile= or endpoint_url= instead"
+            )
+        return super().__reduce__()
+
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        if isinstance(path, list):
+            return [cls._strip_protocol(p) for p in path]
+        bucket, key = split_path(os.fspath(path))
+        return f"{bucket}/{key}".rstrip("/")
+
+    # -- opening
+
+    def open(
+        self,
+        path: str,
+        mode: str = "rb",
+        block_size: int | None = None,
+        cache_options: Mapping[str, Any] | None = None,
+        compression: str | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Open an object; text modes and compression as in fsspec, writing all or nothing.
+
+        Besides `WriteOptions` fields (`block_size` is `part_size`) and `s3_additional_kwargs`,
+        S3's own parameters are taken by name (`StorageClass="STANDARD_IA"`).
+        """
+        parsed = parse_mode(mode)
+        if parsed.reads:
+            return super().open(path, mode, block_size, cache_options, compression, **kwargs)
+        layers = {name: kwargs.pop(name, None) for name in ("encoding", "errors", "newline")}
+        buffering = kwargs.pop("buffering", -1)
+        publish_later = not kwargs.pop("autocommit", not self._intrans)
+        path = self._strip_protocol(path)
+        compression = check_layers(parsed, path, buffering, **layers, compression=compression)
+        if publish_later:
+            kwargs["publish"] = "commit"
+        if parsed.exclusive:
+            kwargs["if_none_match"] = "*"
+        raw = self._writer(path, block_size, **kwargs)
+        file = wrap(raw, text=parsed.text, buffering=buffering, compression=compression, **layers)
+        if publish_later:
+            self.transaction.files.append(file)
+        return file
+
+    def _open(
+        self,
+        path: str,
+        mode: str = "rb",
+        block_size: int | None = None,
+        autocommit: bool = True,
+        cache_options: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        for name in kwargs:
+            _refuse_unknown("reading option", name, _FSSPEC_OPEN)
+        size = kwargs.pop("size", None)
+        version = None if size is not None else self.info(path)
+        if version is not None and version["type"] == "directory":
+            raise IsADirectoryError(f"s3://{path} is a prefix, not an object")
+        return S3ReadFile(
+            self,
+            path,
+            "rb",
+            block_size or "default",
+            cache_options=cache_options,
+            size=size if version is None else version["size"],
+            **kwargs,
+        )
+
+    def _writer(self, path: str, block_size: int | None = None, **kwargs: Any) -> S3Writer:
+        bucket, key = split_path(path)
+        if not bucket or not key:
+            raise UsageError(f"{path!r} names no object: expected s3stream://bucket/key")
+        # Reading options come along from callers who open both ways.
+        chosen = {name: kwargs[name] for name in kwargs if name not in _FSSPEC_OPEN}
+        parameters = {**self._parameters, **chosen.pop("s3_additional_kwargs", {})}
+        for name in [name for name in chosen if name not in OPTION_NAMES]:
+            # S3's own parameters begin with a capital, ours never do.
+            if not name[:1].isupper():
+                _refuse_unknown("option", name, OPTION_NAMES)
+            parameters[name] = chosen.pop(name)
+        if block_size is not None:
+            chosen.setdefault("part_size", block_size)
+        options = WriteOptions(**{**self._writing, **chosen, "s3_additional_kwargs": parameters})
+        return S3Writer(
+            bucket,
+            key,
+            client=self.client,
+            options=options,
+            on_commit=lambda result: self._forget(path),
+        )
+
+    # -- looking
+
+    def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
+        """Tell what is at `path`: an object, or the prefix of some ("directory").
+
+        Raises `NotFoundError` (a `FileNotFoundError`) when there is neither.
+        """
+        bucket, key = split_path(self._strip_protocol(path))
+        if not bucket:
+            return _directory("")
+        if not key:
+            if not self._objects().has_bucket(bucket):
+                raise NotFoundError(f"there is no bucket {bucket!r}")
+            return _directory(bucket)
+        cached = self._from_listing(f"{bucket}/{key}")
+        if cached is not None:
+            return cached
+        try:
+            return _file(bucket, self._objects().head(bucket, key))
+        except NotFoundError as missing:
+            found, prefixes = self._objects().list(bucket, f"{key}/", delimiter="/", at_most=1)
+            if not found and not prefixes:
+                raise missing
+            return _directory(f"{bucket}/{key}")
+
+    def exists(self, path: str, **kwargs: Any) -> bool:
+        """Whether there is an object or a prefix; errors other than "not found" are raised."""
+        try:
+            self.info(path)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def ls(self, path: str, detail: bool = True, refresh: bool = False, **kwargs: Any) -> list[Any]:
+        """List one level: buckets, or the objects and prefixes under `path`.
+
+        Raises `NotFoundError` when nothing is there.
+        """
+        path = self._strip_protocol(path)
+        entries = None if refresh else self._ls_from_cache(path)
+        if entries is None:
+            entries = self._list(path)
+            self.dircache[path] = entries
+        return entries if detail else sorted(entry["name"] for entry in entries)
+
+    def _list(self, path: str) -> list[dict[str, Any]]:
+        bucket, key = split_path(path)
+        if not bucket:
+            return [
+                {**_directory(name), "created": created}
+                for name, created in self._objects().buckets().items()
+            ]
+        prefix = f"{key}/" if key else ""
+        found, prefixes = self._objects().list(bucket, prefix, delimiter="/")
+        entries = [_directory(f"{bucket}/{p.rstrip('/')}") for p in prefixes]
+        # A "folder" that a console has made is an empty object named like the prefix.
+        entries += [_file(bucket, version) for version in found if version.key != prefix]
+        if entries or not key or any(version.key == prefix for version in found):
+            return entries
+        return [_file(bucket, self._objects().head(bucket, key))]
+
+    def find(
+        self,
+        path: str,
+        maxdepth: int | None = None,
+        withdirs: bool = False,
+        detail: bool = False,
+        prefix: str = "",
+        **kwargs: Any,
+    ) -> Any:
+        """List all objects below `path`, by one flat listing where that is enough."""
+        path = self._strip_protocol(path)
+        bucket, key = split_path(path)
+        if maxdepth is not None or withdirs or not bucket:
+            return super().find(path, maxdepth=maxdepth, withdirs=withdirs, detail=detail, **kwargs)
+        below = (f"{key}/" if key else "") + prefix
+        found, _ = self._objects().list(bucket, below)
+        entries = [_file(bucket, v) for v in found if not v.key.endswith("/")]
+        if not entries and key and not prefix:
+            try:
+                entries = [_file(bucket, self._objects().head(bucket, key))]
+            except NotFoundError:
+                entries = []
+        names = {entry["name"]: entry for entry in entries}
+        return names if detail else sorted(names)
+
+    def created(self, path: str) -> datetime:
+        """When the object was last written: S3 keeps no other time."""
+        return self.modified(path)
+
+    def modified(self, path: str) -> datetime:
+        """When the object was last written."""
+        return cast("datetime", self.info(path)["LastModified"])
+
+    # -- changing
+
+    def mkdir(self, path: str, create_parents: bool = True, **kwargs: Any) -> None:
+        """Create a bucket; below one there is nothing to create, S3 has no folders."""
+        bucket, key = split_path(self._strip_protocol(path))
+        if not key:
+            self._objects().create_bucket(bucket)
+            self.invalidate_cache()
+
+    def makedirs(self, path: str, exist_ok: bool = False) -> None:
+        """Create the bucket where the path is one; `exist_ok` as in `os.makedirs`."""
+        try:
+            self.mkdir(path)
+        except AlreadyExistsError:
+            if not exist_ok:
+                raise
+
+    def rmdir(self, path: str) -> None:
+        """Delete an empty bucket; a prefix goes with its last object."""
+        bucket, key = split_path(self._strip_protocol(path))
+        if not key:
+            self._objects().delete_bucket(bucket)
+            self.invalidate_cache()
+
+    def rm_file(self, path: str) -> None:
+        """Delete one object."""
+        bucket, key = split_path(self._strip_protocol(path))
+        self._objects().delete(bucket, key)
+        self._forget(f"{bucket}/{key}")
+
+    _rm = rm_file
+
+    def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
+        """Delete objects, with `recursive` all below a prefix, a thousand a request.
+
+        Raises `NotFoundError` when there is nothing of that name.
+        """
+        by_bucket: dict[str, list[str]] = {}
+        for found in self.expand_path(path, recursive=recursive, maxdepth=maxdepth):
+            bucket, key = split_path(found)
+            by_bucket.setdefault(bucket, []).append(key)
+        for bucket, keys in by_bucket.items():
+            self._objects().delete_many(bucket, [key for key in keys if key])
+            if "" in keys:
+                self._objects().delete_bucket(bucket)
+        self.invalidate_cache()
+
+    def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
+        """Copy an object at the store, of any size."""
+        source = split_path(self._strip_protocol(path1))
+        dest = split_path(self._strip_protocol(path2))
+        if self.isdir(path1) and not self.isfile(path1):
+            return  # there are no folders to copy
+        self._objects().copy(source, dest)
+        self._forget("/".join(dest))
+
+    # -- whole objects
+
+    def cat_file(
+        self, path: str, start: int | None = None, end: int | None = None, **kwargs: Any
+    ) -> bytes:
+        """Read an object, or its bytes from `start` to `end`, counted from the end if negative."""
+        bucket, key = split_path(self._strip_protocol(path))
+        if (start or 0) < 0 or (end or 0) < 0:
+            size = self._objects().head(bucket, key).size
+            start, end, _ = slice(start, end).indices(size)
+        return self._objects().read(bucket, key, start or 0, end)
+
+    def pipe_file(self, path: str, value: Any, mode: str = "overwrite", **kwargs: Any) -> None:
+        """Write a whole object; `mode="create"` refuses to replace one."""
+        with self.open(path, "xb" if mode == "create" else "wb", buffering=0, **kwargs) as file:
+            file.write(value)
+
+    # -- listings kept
+
+    def invalidate_cache(self, path: str | None = None) -> None:
+        """Forget kept listings: all of them, or those that `path` stands in."""
+        if path is None:
+            self.dircache.clear()
+        else:
+            self._forget(self._strip_protocol(path))
+        super().invalidate_cache(path)
+
+    def _forget(self, path: str) -> None:
+        while path:
+            self.dircache.pop(path, None)
+            path = self._parent(path) if "/" in path else ""
+        self.dircache.pop("", None)
+
+    def _from_listing(self, path: str) -> dict[str, Any] | None:
+        entries = self._ls_from_cache(self._parent(path)) or ()
+        return next((dict(entry) for entry in entries if entry["name"] == path), None)
+
+    def _objects(self) -> Objects:
+        return Objects(self.client, self._parameters)
+
+
+class S3ReadFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no types
+    """fsspec's buffered, cached reader over ranged GetObject."""
+
+    def _fetch_range(self, start: int, end: int) -> bytes:
+        bucket, key = split_path(self.path)
+        data: bytes = self.fs._objects().read(bucket, key, start, end)
+        return data
+
+
+def _file(bucket: str, version: Version) -> dict[str, Any]:
+    return {
+        "name": f"{bucket}/{version.key}",
+        "size": version.size,
+        "type": "file",
+        "Key": f"{bucket}/{version.key}",
+        "ETag": version.etag,
+        "LastModified": version.modified,
+        "StorageClass": version.storage_class,
+        **({} if version.content_type is None else {"ContentType": version.content_type}),
+        **({} if version.version_id is None else {"VersionId": version.version_id}),
+        **({} if version.metadata is None else {"metadata": dict(version.metadata)}),
+    }
+
+
+def _directory(name: str) -> dict[str, Any]:
+    return {"name": name, "size": 0, "type": "directory", "StorageClass": "DIRECTORY"}
+
+
+def _refuse_unknown(what: str, name: str, known: Iterable[str]) -> None:
+    if name in known:
+        return
+    near = difflib.get_close_matches(name, known, 1, 0.5)
+    meant = f", did you mean {near[0]}?" if near else ""
+    raise UsageError(f"{what} {name!r}: there is none of that name{meant}")

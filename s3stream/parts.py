@@ -1,0 +1,153 @@
+"""Turns a stream of writes into numbered, sealed parts; knows sizes and nothing else.
+
+Copies each byte once, into a buffer that somebody else gives out; never keeps what it was fed.
+A part is handed on when enough has come in behind it that it cannot be the last one: so an object
+of up to one part (and the reserve) is known to be small, and a short tail can join its neighbour.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from .errors import TooLargeError
+from .options import KiB
+from .plan import Plan
+
+Buffer = bytearray | mmap.mmap
+
+# A first buffer of part_size would cost a small object the zeroing of megabytes that it never uses.
+_FIRST_BUFFER = 64 * KiB
+
+
+class Buffers(Protocol):
+    """Whoever owns the memory. `take` may wait until there is some."""
+
+    def take(self, size: int) -> Buffer:
+        """Give out a buffer of exactly `size` bytes."""
+
+    def extend(self, buffer: Buffer, size: int) -> Buffer:
+        """Turn a buffer into one of `size` bytes that begins with the same bytes."""
+
+    def give_back(self, buffer: Buffer) -> None:
+        """Take a buffer back, once."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A sealed part: `body` holds exactly its bytes and is never written to again."""
+
+    number: int
+    offset: int
+    body: Buffer
+
+    @property
+    def size(self) -> int:
+        """Bytes in this part."""
+        return len(self.body)
+
+
+class Cutter:
+    """Cuts what it is fed into parts of the planned sizes.
+
+    Every part but the last is exactly as large as planned; the last is never smaller than
+    `reserve` bytes, unless the whole object is. Holds at most one sealed part, the one being
+    filled, and at the end `reserve` bytes more.
+    """
+
+    def __init__(self, plan: Plan, reserve: int, buffers: Buffers) -> None:
+        self._plan = plan
+        self._behind = max(reserve, 1)
+        self._buffers = buffers
+        self._held: Part | None = None
+        self._open: Buffer | None = None
+        self._filled = 0
+        self._next_number = 1
+        self._planned = plan.size(0)
+        self.position = 0
+
+    def feed(self, data: memoryview) -> Iterator[Part]:
+        """Take all of `data` (flat bytes), handing on each part that is certain not to be the last.
+
+        Raises `TooLargeError`, before it takes a byte, when the plan has no room for all of it.
+        """
+        self._refuse_what_cannot_fit(len(data))
+        taken = 0
+        while taken < len(data):
+            if self._filled == self._planned:
+                self._seal()
+            count = min(len(data) - taken, self._planned - self._filled)
+            self._fill(data[taken : taken + count])
+            taken += count
+            if self._held is not None and self._filled >= self._behind:
+                held, self._held = self._held, None
+                yield held
+
+    def finish(self) -> Part:
+        """Hand on what is left: the last part, or the whole object when no part was cut before."""
+        if self._held is not None and 0 < self._filled < self._behind:
+            return self._join_tail()
+        if self._filled or self._held is None:
+            self._seal()
+        assert self._held is not None  # noqa: S101 - the line above has just made it
+        last, self._held = self._held, None
+        return last
+
+    def drop(self) -> None:
+        """Give back every buffer; nothing more will be cut."""
+        if self._held is not None:
+            self._buffers.give_back(self._held.body)
+        if self._open is not None:
+            self._buffers.give_back(self._open)
+        self._held = self._open = None
+        self._filled = 0
+
+    def _refuse_what_cannot_fit(self, incoming: int) -> None:
+        end = self.position + incoming
+        if end <= self._plan.start * self._plan.max_parts:
+            return
+        capacity = self._plan.capacity()
+        if end > capacity:
+            raise TooLargeError(
+                f"{end:,} bytes cannot fit: {self._plan.max_parts:,} parts, the first of"
+                f" {self._plan.start:,} bytes, hold {capacity:,}; raise part_size or give size_hint"
+            )
+
+    def _fill(self, data: memoryview) -> None:
+        end = self._filled + len(data)
+        if self._open is None:
+            first = self._planned if self._next_number > 1 else max(_FIRST_BUFFER, len(data))
+            self._open = self._buffers.take(min(first, self._planned))
+        elif end > len(self._open):
+            wanted = min(self._planned, max(end, 4 * len(self._open)))
+            self._open = self._buffers.extend(self._open, wanted)
+        # A slice of a memoryview copies once; a slice of the bytearray itself would copy twice.
+        with memoryview(self._open) as target:
+            target[self._filled : end] = data
+        self._filled = end
+        self.position += len(data)
+
+    def _seal(self) -> None:
+        body, self._open = self._open, None
+        if body is None:
+            body = self._buffers.take(0)
+        elif len(body) != self._filled:
+            body = self._buffers.extend(body, self._filled)
+        self._held = Part(self._next_number, self.position - self._filled, body)
+        self._next_number += 1
+        self._filled = 0
+        self._planned = self._plan.size(self.position)
+
+    def _join_tail(self) -> Part:
+        assert self._held is not None  # noqa: S101 - the caller looked
+        assert self._open is not None  # noqa: S101 - the caller looked
+        held, tail = self._held, self._open
+        joined = self._buffers.extend(held.body, held.size + self._filled)
+        with memoryview(joined) as target, memoryview(tail) as source:
+            target[held.size :] = source[: self._filled]
+        self._buffers.give_back(tail)
+        self._held = self._open = None
+        self._filled = 0
+        return Part(held.number, held.offset, joined)

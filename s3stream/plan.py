@@ -1,0 +1,81 @@
+"""How large each part is to be, known before a byte is there.
+
+Pure arithmetic. S3 takes 10,000 parts of at most 5 GiB, and wants every part but the last to have
+at least 5 MiB: who does not know the length has to start small and grow in time.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+
+from .errors import UsageError
+from .options import MAX_PART_SIZE, MiB, WriteOptions
+
+# With parts of `sent / (0.139 * max_parts)` the sum grows by e every 1,390 parts of 10,000; from
+# 8 MiB on that reaches 5.5 TiB with parts of up to 4 GiB. Larger: never needed sooner, and a
+# smaller divisor would let parts (and temporary files) grow earlier than they must.
+_GROWTH = 0.139
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The sizes of an upload's parts, a function of part number and offset alone.
+
+    `start`: bytes of the first part. `grows`: whether later parts may be larger.
+    `evenly_to`: up to this offset (the size hint) the size stays what it was.
+    """
+
+    start: int
+    max_parts: int
+    grows: bool
+    evenly_to: int
+    max_part_size: int = MAX_PART_SIZE
+
+    def size(self, offset: int) -> int:
+        """Bytes of the part that begins at `offset`."""
+        if not self.grows or offset < self.evenly_to:
+            return self.start
+        wanted = offset / (_GROWTH * self.max_parts)
+        unit = min(MiB, self.start)
+        return min(max(self.start, int(-(-wanted // unit)) * unit), self.max_part_size)
+
+    def capacity(self) -> int:
+        """The most bytes that fit, were the last part no larger than planned."""
+        return _capacity(self)
+
+
+@functools.lru_cache(maxsize=64)
+def _capacity(plan: Plan) -> int:
+    if not plan.grows:
+        return plan.start * plan.max_parts
+    offset = 0
+    for _ in range(plan.max_parts):
+        offset += plan.size(offset)
+    return offset
+
+
+def plan_parts(options: WriteOptions) -> Plan:
+    """Make the plan that these options ask for.
+
+    Raises `UsageError` when `size_hint` is known not to fit.
+    """
+    # A tail below the reserve joins the part before it, which must not outgrow the store for that.
+    largest = MAX_PART_SIZE - options.reserve
+    start = min(options.part_size, largest)
+    hint = options.size_hint or 0
+    if options.equal_parts:
+        plan = Plan(start, options.max_parts, False, 0, largest)
+    else:
+        # A hint is a hint: a tenth of the parts is kept for what comes beyond it, if that fits.
+        evenly = -(-hint // max(1, options.max_parts * 9 // 10))
+        unit = min(MiB, start)
+        start = min(max(start, -(-evenly // unit) * unit), largest)
+        plan = Plan(start, options.max_parts, True, hint, largest)
+    if hint > plan.capacity():
+        raise UsageError(
+            f"size_hint={hint:,} bytes cannot fit: {options.max_parts:,} parts of"
+            f" {plan.start:,} bytes are {plan.capacity():,}; raise part_size"
+            + (" (equal_parts keeps it from growing)" if options.equal_parts else "")
+        )
+    return plan

@@ -1,0 +1,89 @@
+"""Runs jobs on threads of its own, at most N at once, and gives back what came of them.
+
+Knows nothing of S3: a job is something to call. Threads live as long as their job: none is left
+when the last job is done, and none is started by making a sender. They are daemons, because a
+request that hangs must not keep the interpreter from exiting.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[T]):
+    """What came of one job: a value, or the error that it raised."""
+
+    value: T | None
+    error: BaseException | None
+
+
+class Sender(Generic[T]):
+    """A row of at most `concurrency` jobs in flight."""
+
+    def __init__(self, concurrency: int, name: str) -> None:
+        self._concurrency = concurrency
+        self._name = name
+        self._changed = threading.Condition()
+        self._in_flight = 0
+        self._outcomes: deque[Outcome[T]] = deque()
+        self._epilogue: Callable[[], None] | None = None
+
+    @property
+    def in_flight(self) -> int:
+        """Jobs that have been submitted and have not ended."""
+        return self._in_flight
+
+    def submit(self, job: Callable[[], T]) -> None:
+        """Start a job on a thread, waiting for a free place first (this is the backpressure)."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._in_flight < self._concurrency)
+            self._in_flight += 1
+        thread = threading.Thread(target=self._run, args=(job,), name=self._name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            # The interpreter is going down (3.12 and later start no threads then) or the process
+            # has all the threads that it may: the caller's own thread does as well, only later.
+            self._run(job)
+
+    def collect(self) -> list[Outcome[T]]:
+        """Take the outcomes that have come in since the last time, oldest first."""
+        with self._changed:
+            outcomes = list(self._outcomes)
+            self._outcomes.clear()
+        return outcomes
+
+    def settle(self, timeout: float | None = None) -> bool:
+        """Wait until nothing is in flight; False when `timeout` seconds were not enough."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._in_flight == 0, timeout)
+
+    def when_settled(self, epilogue: Callable[[], None]) -> None:
+        """Call `epilogue` once on the thread of the last job to end, or now if all have ended."""
+        with self._changed:
+            if self._in_flight:
+                self._epilogue = epilogue
+                return
+        epilogue()
+
+    def _run(self, job: Callable[[], T]) -> None:
+        try:
+            outcome = Outcome(job(), None)
+        except BaseException as error:  # noqa: BLE001 - handed to the owner, who raises it
+            outcome = Outcome[T](None, error)
+        with self._changed:
+            self._outcomes.append(outcome)
+            self._in_flight -= 1
+            epilogue = None
+            if self._in_flight == 0:
+                epilogue, self._epilogue = self._epilogue, None
+            self._changed.notify_all()
+        if epilogue is not None:
+            epilogue()

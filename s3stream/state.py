@@ -1,0 +1,157 @@
+"""The only truth about one upload: its phase, the parts the store has accepted, the first error.
+
+Pure: no threads, no requests. Used from the writer's own thread alone, so it needs no lock.
+The table below is the life of an upload; what is not in it cannot happen.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from .checksums import Algorithm
+from .errors import S3StreamError
+
+
+class Phase(enum.Enum):
+    """Where an upload stands."""
+
+    FRESH = "fresh"  # nothing at the store yet
+    STREAMING = "streaming"  # a multipart upload has been asked for
+    FAILED = "failed"  # the first error has been kept; nothing more goes out but the clean-up
+    UNCERTAIN = "uncertain"  # the commit was sent and nobody knows; left alone
+    COMMITTED = "committed"  # the object is there
+    ABORTED = "aborted"  # nothing is there and nothing will be
+    SUSPENDED = "suspended"  # put down, to be taken up again
+
+
+class Event(enum.Enum):
+    """What can happen to an upload."""
+
+    CUT = "cut"
+    FAIL = "fail"
+    COMMIT = "commit"
+    LOSE_SIGHT = "lose sight"
+    DISCARD = "discard"
+    SUSPEND = "suspend"
+
+
+TABLE: dict[tuple[Phase, Event], Phase] = {
+    (Phase.FRESH, Event.CUT): Phase.STREAMING,
+    (Phase.FRESH, Event.FAIL): Phase.FAILED,
+    (Phase.FRESH, Event.COMMIT): Phase.COMMITTED,  # one PutObject
+    (Phase.FRESH, Event.LOSE_SIGHT): Phase.UNCERTAIN,
+    (Phase.FRESH, Event.DISCARD): Phase.ABORTED,
+    (Phase.STREAMING, Event.CUT): Phase.STREAMING,
+    (Phase.STREAMING, Event.FAIL): Phase.FAILED,
+    (Phase.STREAMING, Event.COMMIT): Phase.COMMITTED,
+    (Phase.STREAMING, Event.LOSE_SIGHT): Phase.UNCERTAIN,
+    (Phase.STREAMING, Event.DISCARD): Phase.ABORTED,
+    (Phase.STREAMING, Event.SUSPEND): Phase.SUSPENDED,
+    (Phase.FAILED, Event.FAIL): Phase.FAILED,  # later errors are heard, the first is kept
+    (Phase.FAILED, Event.DISCARD): Phase.ABORTED,
+}
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """The store has accepted a part. `crc` is ours, None when no checksum was asked for."""
+
+    part_number: int
+    size: int
+    etag: str
+    crc: int | None
+
+
+@dataclass(frozen=True)
+class Checksum:
+    """A whole object's checksum: `value` in S3's notation; `verified`: the store said the same."""
+
+    algorithm: str
+    value: str
+    verified: bool
+
+    def __str__(self) -> str:
+        said = "verified by the store" if self.verified else "not verified by the store"
+        return f"{self.algorithm}:{self.value} ({said})"
+
+
+@dataclass(frozen=True)
+class UploadResult:
+    """A published object. `parts` is 0 for a single PutObject; `version_id` where there are any."""
+
+    bucket: str
+    key: str
+    etag: str
+    version_id: str | None
+    size: int
+    parts: int
+    checksum: Checksum | None
+
+
+class UploadState:
+    """One upload's phase, id, accepted parts and first error."""
+
+    def __init__(self) -> None:
+        self.phase = Phase.FRESH
+        self.upload_id: str | None = None
+        self.error: BaseException | None = None
+        self.result: UploadResult | None = None
+        self._receipts: dict[int, Receipt] = {}
+
+    def on(self, event: Event) -> None:
+        """Move to the next phase; an event that the table does not have is our own mistake."""
+        try:
+            self.phase = TABLE[self.phase, event]
+        except KeyError:
+            raise RuntimeError(
+                f"cannot {event.value} an upload that is {self.phase.value}"
+            ) from None
+
+    def accept(self, receipt: Receipt) -> None:
+        """Keep the store's word for a part."""
+        self._receipts[receipt.part_number] = receipt
+
+    def fail(self, error: BaseException) -> None:
+        """Keep the first error; later ones are its consequences."""
+        if self.error is None:
+            self.error = error
+        self.on(Event.FAIL)
+
+    def commit(self, result: UploadResult) -> None:
+        """The object is there."""
+        self.on(Event.COMMIT)
+        self.result = result
+
+    def lose_sight(self, error: BaseException) -> None:
+        """The commit went out and its fate is unknown."""
+        self.on(Event.LOSE_SIGHT)
+        self.error = error
+
+    @property
+    def parts_accepted(self) -> int:
+        """How many parts the store has."""
+        return len(self._receipts)
+
+    def manifest(self, size: int) -> list[Receipt]:
+        """List the parts in order, certain to be the `size` bytes of the object.
+
+        Raises `S3StreamError` for a gap or a misfit: such an upload must not be completed.
+        """
+        receipts = [self._receipts[number] for number in sorted(self._receipts)]
+        missing = sorted(set(range(1, len(receipts) + 1)) - set(self._receipts))
+        if missing or not receipts:
+            raise S3StreamError(f"part {missing[0] if missing else 1} was never accepted")
+        total = sum(receipt.size for receipt in receipts)
+        if total != size:
+            raise S3StreamError(f"the parts hold {total:,} bytes, but {size:,} were written")
+        return receipts
+
+
+def combined_crc(receipts: list[Receipt], algorithm: Algorithm) -> int:
+    """Derive the whole object's CRC from the parts' CRCs."""
+    whole = 0
+    for receipt in receipts:
+        assert receipt.crc is not None  # noqa: S101 - with an algorithm every part has one
+        whole = algorithm.combine(whole, receipt.crc, receipt.size)
+    return whole

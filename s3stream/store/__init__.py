@@ -1,0 +1,10 @@
+"""The S3 calls we use, spoken in our types and errors; the only room that knows botocore."""
+
+from __future__ import annotations
+
+from .client import CONNECTION_OPTIONS, connect
+from .objects import Objects, Version
+from .parameters import Parameters
+from .target import Target
+
+__all__ = ["CONNECTION_OPTIONS", "Objects", "Parameters", "Target", "Version", "connect"]

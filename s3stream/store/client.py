@@ -1,0 +1,104 @@
+"""Makes the boto3 client that everything else speaks through, from s3fs's storage options.
+
+Knows boto3's configuration, no S3 call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import boto3
+import botocore
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError
+
+from ..errors import AccessDeniedError, UsageError
+from .failures import translate
+
+CONNECTION_OPTIONS = (
+    "anon",
+    "key",
+    "secret",
+    "token",
+    "profile",
+    "endpoint_url",
+    "use_ssl",
+    "client_kwargs",
+    "config_kwargs",
+)
+
+_DEFAULT_CONFIG = {
+    # botocore's own retrying, full jitter; ten attempts ride out the minutes of a SlowDown.
+    "retries": {"mode": "standard", "total_max_attempts": 10},
+    # Our parts carry their checksum in a header. Botocore's default would frame every body as
+    # aws-chunked with a trailer, which costs CPU and which many stores refuse.
+    "request_checksum_calculation": "when_required",
+    "response_checksum_validation": "when_required",
+    # Enough for a few writers at once; urllib3 throws connections above it away after one use.
+    "max_pool_connections": 64,
+    "tcp_keepalive": True,
+}
+
+
+def connect(
+    *,
+    anon: bool = False,
+    key: str | None = None,
+    secret: str | None = None,
+    token: str | None = None,
+    profile: str | None = None,
+    endpoint_url: str | None = None,
+    use_ssl: bool = True,
+    client_kwargs: Mapping[str, Any] | None = None,
+    config_kwargs: Mapping[str, Any] | None = None,
+) -> Any:
+    """Make an S3 client; what is not given comes from boto3's environment variables and files.
+
+    Raises `AccessDeniedError` when there are no credentials at all, `UsageError` when botocore
+    does not take the configuration. Sends nothing to the store.
+    """
+    if (key is None) != (secret is None):
+        raise UsageError("key and secret go together: one of them is missing")
+    config: dict[str, Any] = {**_DEFAULT_CONFIG, **(config_kwargs or {})}
+    if anon:
+        config["signature_version"] = botocore.UNSIGNED
+    given: dict[str, Any] = {
+        "aws_access_key_id": key,
+        "aws_secret_access_key": secret,
+        "aws_session_token": token,
+        "endpoint_url": endpoint_url,
+        "use_ssl": use_ssl,
+    }
+    arguments = {name: value for name, value in given.items() if value is not None}
+    arguments |= dict(client_kwargs or {})
+    try:
+        session = boto3.session.Session(profile_name=profile)
+        if not (anon or "aws_access_key_id" in arguments or session.get_credentials()):
+            raise AccessDeniedError(
+                "no credentials: give key= and secret=, or profile=, or set AWS_ACCESS_KEY_ID and"
+                " AWS_SECRET_ACCESS_KEY; anon=True for a bucket that needs none"
+            )
+        ours = Config(**config)
+        theirs = arguments.pop("config", None)
+        client: Any = session.client(
+            "s3", config=ours if theirs is None else ours.merge(theirs), **arguments
+        )
+    except (BotoCoreError, TypeError, ValueError) as error:
+        if isinstance(error, BotoCoreError):
+            raise translate(error, "cannot make an S3 client") from error
+        raise UsageError(f"cannot make an S3 client: {error}") from error
+    _leave_payload_to_tls(client)
+    return client
+
+
+def _leave_payload_to_tls(client: Any) -> None:
+    """Over https, sign the checksum header and not the payload: SHA-256 of it costs more than TLS.
+
+    Over plain http the signature is all that protects the payload, and stays. The endpoint is
+    known only when the client is made, so the setting is added then.
+    """
+    chosen = dict(client.meta.config.s3 or {})
+    if client.meta.endpoint_url.startswith("https://"):
+        chosen.setdefault("payload_signing_enabled", False)
+        client.meta.config.s3 = chosen

@@ -1,0 +1,120 @@
+"""Routes S3's own parameters to the calls that know them, by botocore's service model.
+
+No list of ours to grow old: what an operation's input shape has is what it is sent.
+"""
+
+from __future__ import annotations
+
+import difflib
+import mimetypes
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.validate import ParamValidator
+
+from ..errors import UsageError
+
+# What a writer calls; a parameter that only other calls know does not reach an object we write.
+WRITE_CALLS = (
+    "PutObject",
+    "CreateMultipartUpload",
+    "UploadPart",
+    "CompleteMultipartUpload",
+    "AbortMultipartUpload",
+)
+OTHER_CALLS = (
+    "HeadObject",
+    "GetObject",
+    "CopyObject",
+    "DeleteObject",
+    "DeleteObjects",
+    "ListObjectsV2",
+    "ListParts",
+)
+
+# Ours to say: a caller who sets one of these would contradict the bytes that we count and check.
+_OURS: dict[str, str] = {
+    **dict.fromkeys(("Bucket", "Key"), "the URI"),
+    **dict.fromkeys(
+        ("Body", "ContentLength", "ContentMD5", "MpuObjectSize", "MultipartUpload", "PartNumber"),
+        "the bytes written",
+    ),
+    "UploadId": "the store",
+    **dict.fromkeys(
+        (
+            "ChecksumAlgorithm",
+            "ChecksumType",
+            "ChecksumCRC32",
+            "ChecksumCRC32C",
+            "ChecksumCRC64NVME",
+            "ChecksumSHA1",
+            "ChecksumSHA256",
+        ),
+        "the option checksum=",
+    ),
+    "IfMatch": "the option if_match=",
+    "IfNoneMatch": "the option if_none_match= or mode 'xb'",
+    "Range": "the reader",
+}
+_STAND_IN = {"Bucket": "b", "Key": "k", "UploadId": "u", "PartNumber": 1, "CopySource": "b/k"}
+
+# Only what Python itself knows, not /etc/mime.types: the same name gives the same type everywhere.
+_TYPES = mimetypes.MimeTypes()
+_TYPES.add_type("application/vnd.apache.parquet", ".parquet")
+_TYPES.add_type("application/zstd", ".zst")
+_COMPRESSED = {
+    "gzip": "application/gzip",
+    "bzip2": "application/x-bzip2",
+    "xz": "application/x-xz",
+    "compress": "application/x-compress",
+    "br": "application/x-brotli",
+}
+
+
+class Parameters:
+    """S3 parameters, checked against the client's service model when made.
+
+    Raises `UsageError` for a name that no call knows (with the nearest right one), one that is
+    ours to set, or a value of the wrong type.
+    """
+
+    def __init__(self, client: Any, given: Mapping[str, Any]) -> None:
+        self._model = client.meta.service_model
+        self._given = dict(given)
+        known = {name for call in (*WRITE_CALLS, *OTHER_CALLS) for name in self._members(call)}
+        for name in self._given:
+            if name in _OURS:
+                raise UsageError(f"S3 parameter {name}: that is said by {_OURS[name]}")
+            if name not in known:
+                near = difflib.get_close_matches(name, known - _OURS.keys(), 1, 0.5)
+                meant = f", did you mean {near[0]}?" if near else ""
+                raise UsageError(f"S3 parameter {name!r}: no S3 call that we make has it{meant}")
+        for call in WRITE_CALLS:
+            self._validate(call)
+
+    def of(self, call: str) -> dict[str, Any]:
+        """The parameters that `call` knows."""
+        if not self._given:
+            return {}
+        members = self._members(call)
+        return {name: value for name, value in self._given.items() if name in members}
+
+    def _members(self, call: str) -> Mapping[str, Any]:
+        members: Mapping[str, Any] = self._model.operation_model(call).input_shape.members
+        return members
+
+    def _validate(self, call: str) -> None:
+        chosen = self.of(call)
+        if not chosen:
+            return
+        shape = self._model.operation_model(call).input_shape
+        needed = {name: _STAND_IN[name] for name in shape.required_members if name in _STAND_IN}
+        report = ParamValidator().validate({**needed, **chosen}, shape)
+        if report.has_errors():
+            raise UsageError(f"S3 parameters: {report.generate_report()}")
+
+
+def guess_content_type(key: str) -> str | None:
+    """Guess a content type from a key's ending; a compressed object has its compression's type."""
+    kind, encoding = _TYPES.guess_type(key, strict=False)
+    return _COMPRESSED.get(encoding, "application/octet-stream") if encoding else kind

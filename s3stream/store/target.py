@@ -1,0 +1,265 @@
+"""One object to be written: the six calls that bring it there, and the proof that it is there.
+
+Every method is one call on the caller's thread (botocore retries inside it) and may be called
+from any thread; what was asked and what came of it is kept elsewhere.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from typing import Any
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+)
+
+from ..checksums import ALGORITHMS
+from ..errors import (
+    AlreadyExistsError,
+    IntegrityError,
+    UncertainError,
+)
+from ..options import WriteOptions
+from ..parts import Buffer, Part
+from ..state import Checksum, Receipt, UploadResult, combined_crc
+from .failures import CONDITION_FAILED, UPLOAD_GONE, code_of, status_of, translate, translated
+from .parameters import Parameters, guess_content_type
+
+# Carried by the metadata of a conditional write: the only thing that tells our object from another
+# writer's equal one when the answer to our own commit was lost.
+_WRITER_ID = "s3stream-writer"
+
+# Errors that come before a request has left: no look at the store is needed.
+_NEVER_SENT = (
+    CredentialRetrievalError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+)
+
+
+class Target:
+    """The object `key` of `bucket`, as these options want it written.
+
+    Raises `UsageError` for S3 parameters that cannot be. Sends nothing when made.
+    """
+
+    def __init__(self, client: Any, bucket: str, key: str, options: WriteOptions) -> None:
+        self.bucket = bucket
+        self.key = key
+        self._client = client
+        given = dict(options.s3_additional_kwargs)
+        content_type = guess_content_type(key)
+        if content_type is not None:
+            given.setdefault("ContentType", content_type)
+        self._parameters = Parameters(client, given)
+        self._algorithm = None if options.checksum is None else ALGORITHMS[options.checksum]
+        self._condition: dict[str, str] = {}
+        self._writer_id: str | None = None
+        if options.if_match is not None:
+            self._condition = {"IfMatch": options.if_match}
+        if options.if_none_match is not None:
+            self._condition = {"IfNoneMatch": options.if_none_match}
+        if self._condition:
+            self._writer_id = uuid.uuid4().hex
+
+    def create(self) -> str:
+        """Start a multipart upload and return its upload_id."""
+        arguments = self._for_new_object("CreateMultipartUpload")
+        if self._algorithm is not None:
+            arguments["ChecksumAlgorithm"] = self._algorithm.s3_name
+            arguments["ChecksumType"] = "FULL_OBJECT"
+        with translated("cannot start the upload", bucket=self.bucket, key=self.key):
+            answer = self._client.create_multipart_upload(**arguments)
+        return str(answer["UploadId"])
+
+    def upload_part(self, upload_id: str, part: Part) -> Receipt:
+        """Send a part. Raises `IntegrityError` when the store has counted another checksum."""
+        where = self._where(upload_id, part.number)
+        arguments = self._for("UploadPart", UploadId=upload_id, PartNumber=part.number)
+        crc = self._add_checksum(arguments, part.body)
+        with translated("cannot upload", **where):
+            answer = self._client.upload_part(Body=part.body, **arguments)
+        self._check_answered_crc(answer, crc, where)
+        return Receipt(part.number, part.size, answer["ETag"], crc)
+
+    def put(self, body: Buffer) -> UploadResult:
+        """Write the whole object in one call."""
+        arguments = self._for_new_object("PutObject") | self._condition
+        crc = self._add_checksum(arguments, body)
+        where = self._where(None)
+        try:
+            answer = self._client.put_object(Body=body, **arguments)
+        except (ClientError, BotoCoreError) as error:
+            head = self._prove(error, size=len(body), etag=None, crc=crc, upload_id=None)
+            return self._result(head, head["ETag"], len(body), 0, crc)
+        self._check_answered_crc(answer, crc, where)
+        return self._result(answer, answer["ETag"], len(body), 0, crc)
+
+    def complete(self, upload_id: str, receipts: list[Receipt], size: int) -> UploadResult:
+        """Make the object out of its parts, and be sure of it.
+
+        A lost answer, or NoSuchUpload on a retry after one, is settled by looking at the object.
+        Raises `UncertainError` when that cannot tell, `IntegrityError` when the store has made
+        something else of it.
+        """
+        algorithm = self._algorithm
+        parts = []
+        for receipt in receipts:
+            part: dict[str, Any] = {"PartNumber": receipt.part_number, "ETag": receipt.etag}
+            if algorithm is not None and receipt.crc is not None:
+                part[algorithm.field] = algorithm.encode(receipt.crc)
+            parts.append(part)
+        arguments = self._for("CompleteMultipartUpload", UploadId=upload_id)
+        arguments |= {"MultipartUpload": {"Parts": parts}, "MpuObjectSize": size}
+        crc = None
+        if algorithm is not None:
+            crc = combined_crc(receipts, algorithm)
+            arguments |= {algorithm.field: algorithm.encode(crc), "ChecksumType": "FULL_OBJECT"}
+        etag = _etag_of_parts(receipts)
+        try:
+            answer = self._client.complete_multipart_upload(**arguments, **self._condition)
+        except (ClientError, BotoCoreError) as error:
+            head = self._prove(error, size=size, etag=etag, crc=crc, upload_id=upload_id)
+            return self._result(head, head["ETag"], size, len(receipts), crc)
+        self._check_answered_crc(answer, crc, self._where(upload_id))
+        # Ceph 16 leaves the ETag of its first answer empty.
+        return self._result(answer, answer.get("ETag") or etag, size, len(receipts), crc)
+
+    def abort(self, upload_id: str) -> None:
+        """Remove the upload and its parts; one that is not there any more is what we wanted."""
+        try:
+            self._client.abort_multipart_upload(
+                **self._for("AbortMultipartUpload", UploadId=upload_id)
+            )
+        except (ClientError, BotoCoreError) as error:
+            if code_of(error) not in UPLOAD_GONE:
+                raise translate(
+                    error, "cannot abort the upload", **self._where(upload_id)
+                ) from error
+
+    def _prove(
+        self,
+        error: ClientError | BotoCoreError,
+        *,
+        size: int,
+        etag: str | None,
+        crc: int | None,
+        upload_id: str | None,
+    ) -> dict[str, Any]:
+        """Find out whether a commit that failed by its answer has made our object after all.
+
+        Returns the object's HeadObject answer when it is ours, else raises.
+        """
+        where = self._where(upload_id)
+        code, status = code_of(error), status_of(error)
+        failure = translate(error, "cannot publish", **where)
+        conflict = code in CONDITION_FAILED
+        if conflict and "IfNoneMatch" in self._condition:
+            failure = AlreadyExistsError("there is an object of this name already", **where)
+        refused = status is not None and status < 500 and code not in UPLOAD_GONE and not conflict
+        if refused or isinstance(error, _NEVER_SENT) or (conflict and not _was_retried(error)):
+            raise failure from error
+        try:
+            head: dict[str, Any] = self._client.head_object(
+                **self._for("HeadObject"), ChecksumMode="ENABLED"
+            )
+        except (ClientError, BotoCoreError) as unseen:
+            if code_of(unseen) in {"404", "NoSuchKey", "NotFound"} and status is not None:
+                raise failure from error
+            raise UncertainError(
+                f"the store did not say whether the object was published: {failure.message}; a look"
+                f" at it failed too ({type(unseen).__name__}: {unseen})",
+                **where,
+            ) from error
+        if self._is_ours(head, size, etag, crc):
+            return head
+        if code in UPLOAD_GONE or conflict:
+            raise failure from error
+        raise UncertainError(
+            f"the store did not say whether the object was published: {failure.message}; the object"
+            f" there now has {head['ContentLength']:,} bytes and ETag {head['ETag']}",
+            **where,
+        ) from error
+
+    def _is_ours(self, head: dict[str, Any], size: int, etag: str | None, crc: int | None) -> bool:
+        if self._writer_id is not None:
+            # Some stores give metadata back with a capital first letter.
+            found = {name.lower(): value for name, value in head["Metadata"].items()}
+            return found.get(_WRITER_ID) == self._writer_id
+        if head["ContentLength"] != size:
+            return False
+        if self._algorithm is not None and crc is not None and self._algorithm.field in head:
+            return bool(head[self._algorithm.field] == self._algorithm.encode(crc))
+        return etag is not None and head["ETag"].strip('"') == etag.strip('"')
+
+    def _for(self, call: str, **arguments: Any) -> dict[str, Any]:
+        given = self._parameters.of(call)
+        return {"Bucket": self.bucket, "Key": self.key, **given, **arguments}
+
+    def _for_new_object(self, call: str) -> dict[str, Any]:
+        arguments = self._for(call)
+        if self._writer_id is not None:
+            metadata = {**arguments.get("Metadata", {}), _WRITER_ID: self._writer_id}
+            arguments["Metadata"] = metadata
+        return arguments
+
+    def _where(self, upload_id: str | None, part_number: int | None = None) -> dict[str, Any]:
+        return {
+            "bucket": self.bucket,
+            "key": self.key,
+            "upload_id": upload_id,
+            "part_number": part_number,
+        }
+
+    def _add_checksum(self, arguments: dict[str, Any], body: Buffer) -> int | None:
+        if self._algorithm is None:
+            return None
+        crc = self._algorithm.compute(body)
+        arguments[self._algorithm.field] = self._algorithm.encode(crc)
+        return crc
+
+    def _check_answered_crc(
+        self, answer: dict[str, Any], crc: int | None, where: dict[str, Any]
+    ) -> None:
+        if self._algorithm is None or crc is None:
+            return
+        ours, theirs = self._algorithm.encode(crc), answer.get(self._algorithm.field)
+        if theirs is not None and theirs != ours:
+            raise IntegrityError(
+                f"the store has {self._algorithm.name} {theirs}, what was written has {ours}",
+                **where,
+            )
+
+    def _result(
+        self, answer: dict[str, Any], etag: str, size: int, parts: int, crc: int | None
+    ) -> UploadResult:
+        checksum = None
+        if self._algorithm is not None and crc is not None:
+            verified = self._algorithm.field in answer
+            checksum = Checksum(self._algorithm.name, self._algorithm.encode(crc), verified)
+        version_id = answer.get("VersionId")
+        return UploadResult(self.bucket, self.key, etag, version_id, size, parts, checksum)
+
+
+def _etag_of_parts(receipts: list[Receipt]) -> str:
+    """What S3 makes a multipart object's ETag of: the MD5 of the parts' MD5s, and their number."""
+    try:
+        digests = b"".join(bytes.fromhex(receipt.etag.strip('"')) for receipt in receipts)
+    except ValueError:
+        return ""  # not MD5s (SSE-KMS, SSE-C, some stores): nothing to be derived
+    whole = hashlib.md5(digests, usedforsecurity=False).hexdigest()
+    return f'"{whole}-{len(receipts)}"'
+
+
+def _was_retried(error: ClientError | BotoCoreError) -> bool:
+    """Whether the store may have answered an earlier attempt that we did not hear."""
+    if isinstance(error, ClientError):
+        return bool(error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0))
+    return True

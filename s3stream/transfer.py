@@ -1,0 +1,234 @@
+"""One object on its way: wires parts, memory, sender and store together.
+
+All decisions about an upload fall here, on the thread that writes; other threads only carry parts.
+Must not know that there is a file: whether to commit or to discard is somebody else's question.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from .errors import CleanupError, S3StreamError, UncertainError, attach
+from .memory import Memory
+from .options import WriteOptions
+from .parts import Cutter, Part
+from .plan import plan_parts
+from .sender import Sender
+from .state import Event, Phase, Receipt, UploadResult, UploadState
+from .store import Target
+
+# How long a discard waits for parts in flight before it aborts the upload over their heads (and
+# once more when they have ended). Longer would hold up a Ctrl-C; shorter would often abort twice.
+_GRACE_SECONDS = 2.0
+
+# The phases in which something may have to be cleaned up.
+_LIVE = frozenset({Phase.FRESH, Phase.STREAMING, Phase.FAILED})
+
+
+class Transfer:
+    """Takes bytes, sends parts behind the producer, and ends in `commit` or `discard`.
+
+    The first error is kept: every later call but `discard` raises it. Not for two threads at once.
+    """
+
+    def __init__(self, client: Any, bucket: str, key: str, options: WriteOptions) -> None:
+        self._target = Target(client, bucket, key, options)
+        self._memory = Memory(options.memory_limit, options.spool)
+        self._cutter = Cutter(plan_parts(options), options.reserve, self._memory)
+        self._sender: Sender[str | Receipt | UploadResult] = Sender(
+            options.max_concurrency, f"s3stream {key}"
+        )
+        self._state = UploadState()
+
+    @property
+    def position(self) -> int:
+        """Bytes taken so far."""
+        return self._cutter.position
+
+    @property
+    def peak_memory(self) -> int:
+        """The most bytes of parts that were in memory at once."""
+        return self._memory.peak
+
+    @property
+    def phase(self) -> Phase:
+        """Where the upload stands."""
+        return self._state.phase
+
+    @property
+    def result(self) -> UploadResult | None:
+        """The published object, None until there is one."""
+        return self._state.result
+
+    @property
+    def status(self) -> str:
+        """One line for a `repr`."""
+        state = self._state
+        upload = f", upload {state.upload_id}" if state.upload_id else ""
+        failed = f", {type(state.error).__name__}: {state.error}" if state.error else ""
+        return (
+            f"{state.phase.value}, {self.position:,} bytes, {state.parts_accepted} parts sent,"
+            f" {self._sender.in_flight} in flight{upload}{failed}"
+        )
+
+    def write(self, data: memoryview) -> None:
+        """Take all of `data`, a flat view of bytes; waits while too many parts are in flight."""
+        self.raise_if_failed()
+        try:
+            for part in self._cutter.feed(data):
+                self._send(part)
+                self.raise_if_failed()
+        except BaseException as error:
+            # Some of the data may have been taken: going on would lose or double it.
+            self._fail(error)
+            raise
+
+    def raise_if_failed(self) -> None:
+        """Raise the first error, if a part has failed or a write was interrupted."""
+        self._absorb()
+        error = self._state.error
+        if error is None:
+            return
+        if isinstance(error, S3StreamError):
+            raise error
+        raise S3StreamError(
+            f"writing was interrupted by {type(error).__name__} at byte {self.position:,}; how much"
+            " was taken is unknown: start again",
+            bucket=self._target.bucket,
+            key=self._target.key,
+            upload_id=self._state.upload_id,
+        ) from error
+
+    def commit(self) -> UploadResult:
+        """Publish the object; a second time returns the same result.
+
+        Raises the first error, after cleaning up, when it cannot be published.
+        """
+        if self._state.result is not None:
+            return self._state.result
+        try:
+            self.raise_if_failed()
+            if self._state.phase is Phase.ABORTED:
+                raise ValueError("the upload was discarded: there is nothing to commit")
+            return self._publish()
+        except BaseException as error:
+            self._fail(error)
+            failed = self.discard()
+            if failed is not None:
+                attach(error, failed)
+            raise
+        finally:
+            self._memory.drop_free()
+
+    def discard(self) -> CleanupError | None:
+        """Publish nothing and remove what was sent; harmless when the transfer is over.
+
+        Waits two seconds for parts in flight before it aborts the upload; parts that take longer
+        are followed by another abort. Returns what went wrong with that, if anything did.
+        """
+        settled = self._sender.settle(_GRACE_SECONDS)
+        self._absorb()
+        self._cutter.drop()
+        self._memory.drop_free()
+        if self._state.phase not in _LIVE:
+            return None
+        self._state.on(Event.DISCARD)
+        failed = self._abort()
+        if not settled:
+            self._sender.when_settled(self._abort_after_stragglers)
+        return failed
+
+    def _send(self, part: Part) -> None:
+        if self._state.phase is Phase.FRESH:
+            # Before the call: should the wait for it be interrupted, there may be an upload.
+            self._state.on(Event.CUT)
+            self._run(self._target.create)
+        upload_id = self._state.upload_id
+        assert upload_id is not None  # noqa: S101 - create has returned one, or has raised
+
+        def upload() -> Receipt:
+            try:
+                return self._target.upload_part(upload_id, part)
+            finally:
+                self._memory.give_back(part.body)
+
+        self._sender.submit(upload)
+        self._absorb()
+
+    def _publish(self) -> UploadResult:
+        self._commit_what_is_left()
+        assert self._state.result is not None  # noqa: S101 - or that would have raised
+        return self._state.result
+
+    def _commit_what_is_left(self) -> None:
+        last = self._cutter.finish()
+        if self._state.phase is Phase.FRESH:
+
+            def put() -> UploadResult:
+                try:
+                    return self._target.put(last.body)
+                finally:
+                    self._memory.give_back(last.body)
+
+            self._run(put)
+            return
+        self._send(last)
+        self._sender.settle()
+        self.raise_if_failed()
+        upload_id = self._state.upload_id
+        assert upload_id is not None  # noqa: S101 - _send has seen it
+        manifest = self._state.manifest(self.position)
+        self._run(lambda: self._target.complete(upload_id, manifest, self.position))
+
+    def _run(self, job: Callable[[], str | UploadResult]) -> None:
+        """Make one call on a thread, so that Ctrl-C ends the wait for it and not the call."""
+        self._sender.submit(job)
+        self._sender.settle()
+        self.raise_if_failed()
+
+    def _absorb(self) -> None:
+        for outcome in self._sender.collect():
+            if outcome.error is not None:
+                self._fail(outcome.error)
+            elif isinstance(outcome.value, Receipt):
+                self._state.accept(outcome.value)
+            elif isinstance(outcome.value, UploadResult):
+                self._state.commit(outcome.value)
+            else:
+                self._state.upload_id = outcome.value
+
+    def _fail(self, error: BaseException) -> None:
+        if self._state.phase not in _LIVE:
+            return
+        if isinstance(error, UncertainError):
+            self._state.lose_sight(error)
+        else:
+            self._state.fail(error)
+
+    def _abort(self) -> CleanupError | None:
+        upload_id = self._state.upload_id
+        if upload_id is None:
+            return None
+        try:
+            self._target.abort(upload_id)
+        except S3StreamError as error:
+            failed = CleanupError(
+                f"nothing was published, but the upload is still there and costs storage: {error}",
+                bucket=self._target.bucket,
+                key=self._target.key,
+                upload_id=upload_id,
+            )
+            failed.__cause__ = error
+            return failed
+        return None
+
+    def _abort_after_stragglers(self) -> None:
+        # The straggler may have been the call that made the upload: only now is its id known.
+        for outcome in self._sender.collect():
+            if isinstance(outcome.value, str):
+                self._state.upload_id = outcome.value
+        failed = self._abort()
+        if failed is not None:
+            warnings.warn(str(failed), RuntimeWarning, stacklevel=1)

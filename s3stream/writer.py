@@ -1,0 +1,310 @@
+"""The file you write to, and the one question it answers: does this close publish or discard?
+
+Knows what `io` promises and how files end (exceptions, finalisers, forks, interpreter exit). Must
+not know S3 calls, nor who wraps it (buffers, text, compression, file systems).
+"""
+
+from __future__ import annotations
+
+import atexit
+import enum
+import functools
+import io
+import os
+import sys
+import threading
+import warnings
+import weakref
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, NoReturn
+
+from .errors import CleanupError, S3StreamError, attach
+from .options import WriteOptions
+from .state import UploadResult
+from .transfer import Transfer
+
+
+class _Door(enum.Enum):
+    """Who may still come in: writes and the end; only the end; nobody."""
+
+    OPEN = "open"
+    SEALED = "sealed"
+    SHUT = "shut"
+
+
+class S3Writer(io.RawIOBase):
+    """A file that becomes the object `key` of `bucket` when it is closed, whole, or not at all.
+
+    `client` is a boto3 S3 client. Every `write` takes all that it is given, copies it before it
+    returns, and waits while `max_concurrency` parts are in flight. What does not fill a part is
+    sent by one PutObject at `close()`. A `close()` while an exception is unwinding, the end of a
+    `with` body that raised, and the garbage collector discard: nothing is published, and no part
+    is left behind.
+
+    Raises `UsageError` for options or S3 parameters that cannot be; sends nothing until the first
+    part is cut. After a failure every later call raises the first error again. `on_commit` is
+    called with the result, on the thread that published, once the object is there.
+    """
+
+    def __init__(
+        self,
+        bucket: str,
+        key: str,
+        *,
+        client: Any,
+        options: WriteOptions | None = None,
+        on_commit: Callable[[UploadResult], None] | None = None,
+    ) -> None:
+        # Shut until all is made: a constructor that raises leaves something for the finaliser.
+        self._door = _Door.SHUT
+        super().__init__()
+        options = options or WriteOptions()
+        self.name = f"s3://{bucket}/{key}"
+        self.mode = "wb" if options.if_none_match is None else "xb"
+        self._publish = options.publish
+        self._on_commit = on_commit
+        self._transfer = Transfer(client, bucket, key, options)
+        self._lock = threading.RLock()
+        self._process = os.getpid()
+        self._opened_at = _first_foreign_line()
+        # Opened inside an `except` block: that exception is no reason to discard.
+        self._handled_at_open = sys.exc_info()[1]
+        self._dropped = False
+        self._door = _Door.OPEN
+        _watch(self)
+
+    # -- what io promises of a writable, unseekable binary file
+
+    def writable(self) -> bool:
+        """Tell that this file is for writing."""
+        self._refuse_if_closed()
+        return True
+
+    def tell(self) -> int:
+        """Bytes written so far."""
+        self._refuse_if_closed()
+        return self._transfer.position
+
+    def write(self, data: Any, /) -> int:
+        """Write all of a C-contiguous buffer of any shape; returns its length in bytes.
+
+        Raises `TypeError` for text, the first error of the upload when it has failed, and
+        `TooLargeError` when the object cannot fit.
+        """
+        view = _as_bytes(data)
+        with self._lock:
+            self._refuse_if_closed()
+            self._transfer.write(view)
+        return len(view)
+
+    def flush(self) -> None:
+        """Raise the error of a part that failed in the background; never forces a small part."""
+        with self._lock:
+            self._refuse_if_closed()
+            self._transfer.raise_if_failed()
+
+    def readinto(self, buffer: Any, /) -> NoReturn:
+        """Not for reading: raises `io.UnsupportedOperation`."""
+        raise io.UnsupportedOperation(f"{self.name} is open for writing: not readable")
+
+    def close(self) -> None:
+        """Publish the object, or clean up when that must not or cannot be; only the first counts.
+
+        When it returns with no exception in flight and `publish` is `"close"`, the object is there
+        with exactly the bytes written. When an exception is unwinding nothing is published, a
+        `RuntimeWarning` says so, and that exception goes on. With `publish="commit"` it ends the
+        writing, and `commit()` or `discard()` has the last word.
+        """
+        with self._lock:
+            if self._door is not _Door.OPEN:
+                return
+            unwinding = sys.exc_info()[1]
+            if self._dropped or self._is_forked():
+                self._discard_quietly()
+            elif unwinding is not None and unwinding is not self._handled_at_open:
+                self._discard_because_of(unwinding)
+                self._warn(f"it was closed while {type(unwinding).__name__} was being raised")
+            elif self._publish == "commit":
+                self._transfer.raise_if_failed()
+                self._door = _Door.SEALED
+            else:
+                self.commit()
+
+    @property
+    def closed(self) -> bool:
+        """Whether writing is over."""
+        return self._door is not _Door.OPEN
+
+    def __enter__(self) -> S3Writer:
+        self._refuse_if_closed()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.close()
+        else:
+            self._discard_because_of(error)
+
+    # -- what is ours
+
+    def commit(self) -> UploadResult:
+        """Publish the object and close the file, whatever exception is in flight.
+
+        Returns where and what it is. Raises the first error, after cleaning up, when it cannot be
+        published; `UncertainError` when nobody can know.
+        """
+        with self._lock:
+            self._refuse_if_forked()
+            already = self._transfer.result
+            try:
+                result = self._transfer.commit()
+            finally:
+                self._shut()
+            if already is None and self._on_commit is not None:
+                self._on_commit(result)
+            return result
+
+    def discard(self) -> None:
+        """Publish nothing, remove what was sent, and close the file; harmless when it is over.
+
+        Waits up to two seconds for parts in flight before it aborts the upload; parts that take
+        longer are followed by another abort. Raises `CleanupError` when the upload is still there.
+        """
+        with self._lock:
+            try:
+                failed = None if self._is_forked() else self._transfer.discard()
+            finally:
+                self._shut()
+            if failed is not None:
+                raise failed
+
+    @property
+    def result(self) -> UploadResult:
+        """Where and what the published object is. Raises `ValueError` until there is one."""
+        result = self._transfer.result
+        if result is None:
+            raise ValueError(f"{self.name} is {self._transfer.phase.value}: there is no result")
+        return result
+
+    @property
+    def peak_memory(self) -> int:
+        """The most bytes of parts that this writer had in memory at once."""
+        return self._transfer.peak_memory
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name} {self._transfer.status}>"
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError(
+            f"cannot pickle {self!r}: an open upload belongs to its process; open the file where"
+            " it is written"
+        )
+
+    # -- how files end when nobody closes them
+
+    def __del__(self) -> None:
+        if self._door is not _Door.SHUT:
+            self._abandon("it was never closed" if not self.closed else "commit() was never called")
+
+    def _dealloc_warn(self, source: object) -> None:
+        # Io's own hook: who wraps us calls it when it is collected without having been closed, and
+        # then flush() and close(). A finaliser never publishes.
+        if self._door is _Door.OPEN and not self._dropped:
+            self._dropped = True
+            self._warn("it was never closed")
+
+    def _abandon(self, why: str) -> None:
+        warned, self._dropped = self._dropped, True
+        if not self._is_forked():
+            self._discard_quietly()
+            if not warned:
+                self._warn(why)
+
+    def _discard_because_of(self, error: BaseException) -> None:
+        try:
+            self.discard()
+        except CleanupError as failed:
+            attach(error, failed)
+
+    def _discard_quietly(self) -> None:
+        """Discard where no caller could catch an error: a warning says it."""
+        try:
+            self.discard()
+        except CleanupError as failed:
+            warnings.warn(str(failed), RuntimeWarning, stacklevel=3)
+
+    def _warn(self, why: str) -> None:
+        # RuntimeWarning, because ResourceWarning is hidden by default.
+        warnings.warn(
+            f"nothing was published: {self.name} (opened at {self._opened_at},"
+            f" {self._transfer.position:,} bytes written): {why}; call commit() to publish on"
+            " purpose",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+    def _shut(self) -> None:
+        self._door = _Door.SHUT
+        self._handled_at_open = None
+        _OPEN.discard(self)
+
+    def _is_forked(self) -> bool:
+        return self._process != os.getpid()
+
+    def _refuse_if_forked(self) -> None:
+        if self._is_forked():
+            raise S3StreamError(f"{self.name} was opened by the parent of this forked process")
+
+    def _refuse_if_closed(self) -> None:
+        if self.closed:
+            raise ValueError(f"I/O operation on closed file {self.name}")
+        self._refuse_if_forked()
+
+
+_OPEN: weakref.WeakSet[S3Writer] = weakref.WeakSet()
+
+
+def _watch(writer: S3Writer) -> None:
+    _discard_at_exit()
+    _OPEN.add(writer)
+
+
+@functools.cache
+def _discard_at_exit() -> None:
+    """See to it, from the first writer on, that interpreter exit publishes nothing."""
+
+    def discard_all() -> None:
+        for writer in list(_OPEN):
+            writer._abandon("the interpreter exits")
+
+    atexit.register(discard_all)
+
+
+def _first_foreign_line() -> str:
+    """Find the file and line of the code that uses us, past ourselves and the wrappers we know."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None:
+        room = str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        if room not in {"s3stream", "fsspec"}:
+            break
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def _as_bytes(data: Any) -> memoryview:
+    if isinstance(data, str):
+        raise TypeError("a binary file takes bytes, not str: encode it, or open with mode 'w'")
+    try:
+        view = memoryview(data)
+    except TypeError:
+        raise TypeError(f"a bytes-like object is required, not {type(data).__name__!r}") from None
+    if not view.c_contiguous:
+        raise BufferError("the buffer is not C-contiguous: copy it first, e.g. with bytes(...)")
+    # A shape with a zero in it cannot be cast.
+    return view.cast("B") if view.nbytes else memoryview(b"")
