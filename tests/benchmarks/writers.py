@@ -1,0 +1,237 @@
+"""The libraries: each is one function from an endpoint to an `open` that gives a writable file.
+
+Every library runs with its own defaults, except for what makes the runs comparable: the part size
+and the number of parts in flight, where it lets one choose them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import importlib
+import io
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from .bare import BareWriter, Line
+
+BUCKET = "benchmark"
+REGION = "us-east-1"
+ACCESS = "null"
+SECRET = "nothing-secret"
+PART_SIZE = 8 * 2**20
+CONCURRENCY = 8
+
+
+class Sink(Protocol):
+    """What a workload needs of a file."""
+
+    def write(self, data: bytes, /) -> object: ...
+    def close(self) -> object: ...
+
+
+Opener = Callable[[str], Sink]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where the null server listens, and the certificate authority to trust when it speaks TLS."""
+
+    url: str
+    ca: str | None
+
+    @property
+    def host_and_port(self) -> str:
+        return self.url.partition("://")[2]
+
+
+@dataclass(frozen=True)
+class Library:
+    """One row of the table.
+
+    `modules` are imported before the memory baseline is taken; `distributions` are the ones whose
+    versions decide the figures; `ours` rows run with the interpreter that runs the benchmark.
+    """
+
+    connect: Callable[[Endpoint], Opener]
+    modules: tuple[str, ...] = ()
+    distributions: tuple[str, ...] = ()
+    ours: bool = False
+    note: str = ""
+
+
+def bare(endpoint: Endpoint) -> Opener:
+    line = Line(endpoint.url, endpoint.ca, PART_SIZE, CONCURRENCY)
+    return lambda key: io.BufferedWriter(BareWriter(line, BUCKET, key), 2**17)
+
+
+def s3stream(endpoint: Endpoint) -> Opener:
+    module = importlib.import_module("s3stream")
+    client_kwargs: dict[str, Any] = {"region_name": REGION}
+    if endpoint.ca:
+        client_kwargs["verify"] = endpoint.ca
+
+    def opener(key: str) -> Sink:
+        file: Sink = module.open(
+            f"s3://{BUCKET}/{key}",
+            "wb",
+            part_size=PART_SIZE,
+            max_concurrency=CONCURRENCY,
+            key=ACCESS,
+            secret=SECRET,
+            endpoint_url=endpoint.url,
+            client_kwargs=client_kwargs,
+        )
+        return file
+
+    return opener
+
+
+def s3fs(endpoint: Endpoint) -> Opener:
+    client_kwargs: dict[str, Any] = {"region_name": REGION}
+    if endpoint.ca:
+        client_kwargs["verify"] = endpoint.ca
+    fs = importlib.import_module("s3fs").S3FileSystem(
+        key=ACCESS,
+        secret=SECRET,
+        endpoint_url=endpoint.url,
+        client_kwargs=client_kwargs,
+        max_concurrency=CONCURRENCY,
+    )
+
+    def opener(key: str) -> Sink:
+        file: Sink = fs.open(f"{BUCKET}/{key}", "wb", block_size=PART_SIZE)
+        return file
+
+    return opener
+
+
+def boto3_client(endpoint: Endpoint) -> Any:
+    return importlib.import_module("boto3").client(
+        "s3",
+        endpoint_url=endpoint.url,
+        aws_access_key_id=ACCESS,
+        aws_secret_access_key=SECRET,
+        region_name=REGION,
+        verify=endpoint.ca,
+    )
+
+
+def smart_open(endpoint: Endpoint) -> Opener:
+    module = importlib.import_module("smart_open")
+    params = {"client": boto3_client(endpoint), "min_part_size": PART_SIZE}
+
+    def opener(key: str) -> Sink:
+        file: Sink = module.open(f"s3://{BUCKET}/{key}", "wb", transport_params=params)
+        return file
+
+    return opener
+
+
+class Piped:
+    """A file in front of boto3's ``upload_fileobj``, which pulls where a producer pushes."""
+
+    def __init__(self, client: Any, config: Any, key: str) -> None:
+        reading, writing = os.pipe()
+        self._source = os.fdopen(reading, "rb")
+        if hasattr(fcntl, "F_SETPIPE_SZ"):
+            # boto3 reads 8 MiB at a time; Linux's default of 64 KiB would be all task switches.
+            fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 2**20)
+        self._pipe = os.fdopen(writing, "wb")
+        self.write = self._pipe.write
+        thread = ThreadPoolExecutor(1)
+        self._done = thread.submit(self._upload, client, config, key)
+        thread.shutdown(wait=False)
+
+    def close(self) -> None:
+        self._pipe.close()
+        self._done.result()
+
+    def _upload(self, client: Any, config: Any, key: str) -> None:
+        with self._source:  # closed after a failure too: the producer's pipe breaks, no hang
+            client.upload_fileobj(self._source, BUCKET, key, Config=config)
+
+
+def boto3(endpoint: Endpoint) -> Opener:
+    transfer = importlib.import_module("boto3.s3.transfer")
+    client = boto3_client(endpoint)
+    config = transfer.TransferConfig(
+        multipart_threshold=PART_SIZE, multipart_chunksize=PART_SIZE, max_concurrency=CONCURRENCY
+    )
+    return lambda key: Piped(client, config, key)
+
+
+def obstore(endpoint: Endpoint) -> Opener:
+    module = importlib.import_module("obstore")
+    options: dict[str, Any] = {"allow_http": True}
+    if endpoint.ca:
+        options["root_certificate"] = Path(endpoint.ca).read_text("ascii")
+    store = importlib.import_module("obstore.store").S3Store(
+        BUCKET,
+        endpoint=endpoint.url,
+        access_key_id=ACCESS,
+        secret_access_key=SECRET,
+        region=REGION,
+        virtual_hosted_style_request=False,
+        client_options=options,
+    )
+
+    def opener(key: str) -> Sink:
+        file: Sink = module.open_writer(
+            store, key, buffer_size=PART_SIZE, max_concurrency=CONCURRENCY
+        )
+        return file
+
+    return opener
+
+
+def pyarrow(endpoint: Endpoint) -> Opener:
+    importlib.import_module("pyarrow").set_io_thread_count(CONCURRENCY)
+    trust = {"tls_ca_file_path": endpoint.ca} if endpoint.ca else {}
+    fs = importlib.import_module("pyarrow.fs").S3FileSystem(
+        access_key=ACCESS,
+        secret_key=SECRET,
+        region=REGION,
+        scheme=endpoint.url.partition("://")[0],
+        endpoint_override=endpoint.host_and_port,
+        **trust,
+    )
+
+    def opener(key: str) -> Sink:
+        file: Sink = fs.open_output_stream(f"{BUCKET}/{key}")
+        return file
+
+    return opener
+
+
+LIBRARIES: dict[str, Library] = {
+    "bare": Library(bare, ours=True, note="raw sockets, no signature, no checksum: the limit"),
+    "s3stream": Library(
+        s3stream, ("s3stream",), ("s3stream", "botocore", "urllib3", "awscrt"), ours=True
+    ),
+    "obstore": Library(
+        obstore,
+        ("obstore", "obstore.store"),
+        ("obstore",),
+        note="sends the caller's own bytes and keeps references to them instead of copies",
+    ),
+    "pyarrow": Library(
+        pyarrow, ("pyarrow", "pyarrow.fs"), ("pyarrow",), note="has a part size of its own"
+    ),
+    "boto3": Library(
+        boto3,
+        ("boto3", "boto3.s3.transfer"),
+        ("boto3", "botocore", "s3transfer"),
+        note="upload_fileobj fed through a pipe",
+    ),
+    "smart_open": Library(
+        smart_open,
+        ("smart_open", "boto3"),
+        ("smart_open", "boto3", "botocore"),
+        note="one part at a time",
+    ),
+    "s3fs": Library(s3fs, ("s3fs",), ("s3fs", "aiobotocore", "aiohttp"), note="one part at a time"),
+}

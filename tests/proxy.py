@@ -1,0 +1,659 @@
+"""A proxy that goes wrong on purpose, between an S3 client and a store.
+
+    with Proxy(store_url) as proxy:
+        proxy.inject("UploadPart", LoseAnswer(), skip=1)   # the second part's answer gets lost
+        ...                                                # a client talks to proxy.url
+        assert proxy.count("UploadPart") == 3
+
+Every request is recognised as an S3 operation and forwarded as it came (the Host header too, so
+signatures hold), unless a rule takes it and its fault happens. Threads and blocking sockets: one
+thread for each connection of a client, with one connection of its own to the store.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import TYPE_CHECKING, NoReturn
+from urllib.parse import parse_qsl, urlsplit
+from xml.sax.saxutils import escape
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Iterable, Iterator
+
+    from typing_extensions import Self  # in typing from Python 3.11 on
+
+ANY = "*"  # as an operation: every request
+PIECE = 256 * 1024
+
+
+# --- the log -------------------------------------------------------------------------------------
+
+
+@dataclass(eq=False)
+class Exchange:
+    """One request and what became of it."""
+
+    number: int  # counts from 1 in order of arrival
+    operation: str
+    method: str
+    path: str  # as sent, without the query
+    query: dict[str, str]
+    request_headers: dict[str, str]  # names in lower case
+    status: int | None = None  # what the client was answered; None: nothing (yet)
+    store_status: int | None = None  # what the store answered, whether the client saw it or not
+    fault: Fault | None = None  # what happened to it
+    finished: bool = False  # answered, or given up
+
+    @property
+    def part_number(self) -> int | None:
+        value = self.query.get("partNumber")
+        return int(value) if value else None
+
+    @property
+    def size(self) -> int:
+        """Bytes of content, without the framing that aws-chunked puts around it."""
+        headers = self.request_headers
+        length = headers.get("content-length", "0")
+        return int(headers.get("x-amz-decoded-content-length", length))
+
+
+# Method, bucket or key, the query parameter it must have. The first row that fits counts.
+_OPERATIONS = (
+    ("PUT", "key", "uploadId", "UploadPart"),
+    ("PUT", "key", None, "PutObject"),
+    ("POST", "key", "uploads", "CreateMultipartUpload"),
+    ("POST", "key", "uploadId", "CompleteMultipartUpload"),
+    ("DELETE", "key", "uploadId", "AbortMultipartUpload"),
+    ("DELETE", "key", None, "DeleteObject"),
+    ("GET", "key", "uploadId", "ListParts"),
+    ("GET", "key", None, "GetObject"),
+    ("HEAD", "key", None, "HeadObject"),
+    ("GET", "bucket", "uploads", "ListMultipartUploads"),
+    ("GET", "bucket", "list-type", "ListObjectsV2"),
+    ("POST", "bucket", "delete", "DeleteObjects"),
+    ("PUT", "bucket", None, "CreateBucket"),
+    ("HEAD", "bucket", None, "HeadBucket"),
+)
+_COPIES = {"UploadPart": "UploadPartCopy", "PutObject": "CopyObject"}
+
+
+def classify(method: str, path: str, query: dict[str, str], headers: dict[str, str]) -> str:
+    """The S3 operation of a path-style request; "other" when it is none that we know."""
+    bucket, _, key = path.lstrip("/").partition("/")
+    level = "key" if key else "bucket" if bucket else "service"
+    for its_method, its_level, parameter, operation in _OPERATIONS:
+        if (method, level) == (its_method, its_level):
+            if parameter is None and "" in query.values():
+                return "other"  # a subresource: ?acl, ?tagging, ...
+            if parameter is None or parameter in query:
+                copies = "x-amz-copy-source" in headers
+                return _COPIES.get(operation, operation) if copies else operation
+    return "other"
+
+
+# --- HTTP on a socket ----------------------------------------------------------------------------
+
+
+class _Head:
+    """The first line and the headers of a message."""
+
+    def __init__(self, lines: list[bytes]) -> None:
+        self._lines = lines
+        self.words = lines[0].decode("latin-1").split(None, 2)
+        pairs = (line.decode("latin-1").partition(":") for line in lines[1:])
+        self.headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
+
+    def raw(self, *, without: bytes = b"\0") -> bytes:
+        kept = (line for line in self._lines if not line.lower().startswith(without))
+        return b"".join(kept) + b"\r\n"
+
+
+class _Wire:
+    """A socket, and the reading of HTTP messages from it."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.sock = sock
+        self.send = sock.sendall
+        self.is_last = False  # whether the connection ends with the message being read
+        self._reader = sock.makefile("rb", buffering=PIECE)
+
+    def head(self) -> _Head | None:
+        """The head of the next message; None at the end of the connection."""
+        lines: list[bytes] = []
+        while (line := self._reader.readline()) not in (b"\r\n", b""):
+            lines.append(line)
+        if not line or not lines:
+            return None
+        head = _Head(lines)
+        self.is_last = head.headers.get("connection", "").lower() == "close"
+        return head
+
+    def body(self, head: _Head, *, until_close: bool = False) -> Iterator[bytes]:
+        """The body as it is on the wire, chunk sizes included, piece by piece."""
+        if head.headers.get("transfer-encoding", "").lower() == "chunked":
+            size = -1
+            while size != 0:
+                line = self._line()
+                size = int(line.partition(b";")[0], 16)
+                yield line + (self._read(size + 2) if size else b"")
+            while (line := self._line()) != b"\r\n":
+                yield line  # a trailer
+            yield line
+        elif "content-length" in head.headers:
+            left = int(head.headers["content-length"])
+            while left:
+                piece = self._read(min(left, PIECE))
+                left -= len(piece)
+                yield piece
+        elif until_close:
+            self.is_last = True
+            while piece := self._reader.read(PIECE):
+                yield piece
+
+    def _line(self) -> bytes:
+        if line := self._reader.readline():
+            return line
+        raise ConnectionError("the connection ended within a body")
+
+    def _read(self, size: int) -> bytes:
+        piece: bytes = self._reader.read(size)
+        if len(piece) == size:
+            return piece
+        raise ConnectionError("the connection ended within a body")
+
+    def is_usable(self) -> bool:
+        """Whether an idle connection is still open: something to read would be its end."""
+        self.sock.settimeout(0)
+        try:
+            self.sock.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        else:
+            return False
+        finally:
+            self.sock.settimeout(None)
+
+    def shut(self) -> None:
+        """Wake whoever reads or writes here."""
+        with contextlib.suppress(OSError):  # it is closed already
+            self.sock.shutdown(socket.SHUT_RDWR)
+
+    def close(self, *, reset: bool = False) -> None:
+        with contextlib.suppress(OSError):  # the other side was faster
+            if reset:  # no lingering: the kernel sends RST instead of FIN
+                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self._reader.close()
+        self.sock.close()
+
+
+# --- one connection ------------------------------------------------------------------------------
+
+
+class HangUp(Exception):  # noqa: N818 - no error, but what a fault is there for
+    """Ends a client's connection: in good order, or with a reset."""
+
+    def __init__(self, *, reset: bool) -> None:
+        self.reset = reset
+
+
+class Connection:
+    """A client's connection, from its first request to its last.
+
+    A fault is given it at the request that it takes (`exchange`), with the body not yet read.
+    """
+
+    exchange: Exchange
+    _head: _Head
+
+    def __init__(self, proxy: Proxy, client: _Wire) -> None:
+        self._proxy = proxy
+        self._client = client
+        self._store: _Wire | None = None
+
+    def serve(self) -> None:
+        reset = True
+        try:
+            while not self._is_last() and (head := self._client.head()) is not None:
+                self._head = head
+                self.exchange, fault = self._proxy._arrived(head)
+                try:
+                    self._deliver(fault.happen(self) if fault else self.forward(self.body()))
+                finally:
+                    self._proxy._finished(self.exchange)
+            reset = False
+        except HangUp as hang_up:
+            reset = hang_up.reset
+        except OSError:
+            pass  # the client's connection broke; or the store's, and the client shall see that
+        finally:
+            self._proxy._drop(self._store)
+            self._proxy._drop(self._client, reset=reset)
+
+    def body(self) -> Iterator[bytes]:
+        """The body of the request; read, and asked of the client, when it is first wanted."""
+        if self._head.headers.get("expect", "").lower() == "100-continue":
+            self._client.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+        yield from self._client.body(self._head)
+
+    def framing(self, body: bytearray) -> int:
+        """How many bytes of chunk headers stand in `body` before the first byte of content."""
+        headers, start = self._head.headers, 0
+        for name in ("transfer-encoding", "content-encoding"):
+            if "chunked" in headers.get(name, ""):
+                start = body.index(b"\r\n", start) + 2
+        return start
+
+    def forward(self, body: Iterable[bytes]) -> Iterator[bytes]:
+        """Send the request to the store; its answer as it comes."""
+        if self._store is None or not self._store.is_usable():
+            self._proxy._drop(self._store)
+            self._store = self._proxy._connect()
+        store, listens = self._store, True
+        for piece in chain([self._head.raw(without=b"expect:")], body):  # 100 has been said here
+            try:
+                if listens:
+                    store.send(piece)
+            except OSError:  # noqa: PERF203 - it costs nothing since Python 3.11
+                listens = False  # it has heard enough, and has perhaps said why
+        answer = store.head()
+        while answer is not None and answer.words[1].startswith("1"):
+            answer = store.head()
+        if answer is None:
+            raise HangUp(reset=True)
+        self.exchange.store_status = int(answer.words[1])
+        yield answer.raw()
+        if self.exchange.method != "HEAD" and self.exchange.store_status not in (204, 304):
+            yield from store.body(answer, until_close=True)
+
+    def forward_later(self, wait: Callable[[], object]) -> Iterator[bytes]:
+        """Read the body, wait, forward. What is held when the proxy closes is not forwarded."""
+        whole = b"".join(self.body())
+        wait()
+        if self._proxy.closed.is_set():
+            raise HangUp(reset=True)
+        return self.forward([whole])
+
+    def sleep(self, seconds: float) -> None:
+        self._proxy.closed.wait(seconds)
+
+    def answer(
+        self, status: int, code: str, message: str, *headers: tuple[str, str]
+    ) -> Iterator[bytes]:
+        """Read the body; an error in S3's words as the answer."""
+        for _ in self.body():
+            pass
+        xml = (
+            '<?xml version="1.0" encoding="UTF-8"?>\n'
+            f"<Error><Code>{escape(code)}</Code><Message>{escape(message)}</Message>"
+            f"<Resource>{escape(self.exchange.path)}</Resource>"
+            f"<RequestId>proxy-{self.exchange.number}</RequestId></Error>"
+        ).encode()
+        fields = [("Content-Type", "application/xml"), ("Content-Length", str(len(xml))), *headers]
+        lines = "".join(f"{name}: {value}\r\n" for name, value in fields)
+        yield f"HTTP/1.1 {status} {code}\r\n{lines}\r\n".encode("latin-1")
+        if self.exchange.method != "HEAD":
+            yield xml
+
+    def _deliver(self, answer: Iterator[bytes]) -> None:
+        """Send the answer. The log is brought up to date before the last piece leaves.
+
+        A client that has its answer may look at the log, or send the next request on another
+        connection, before this thread runs again.
+        """
+        held = next(answer)
+        status = int(held.split(b" ", 2)[1])
+        for piece in answer:
+            self._client.send(held)
+            held = piece
+        self._proxy._finished(self.exchange, status)
+        self._client.send(held)
+
+    def _is_last(self) -> bool:
+        return self._client.is_last or (self._store is not None and self._store.is_last)
+
+
+# --- faults --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What happens to a request instead of being forwarded and answered."""
+
+    def fits(self, exchange: Exchange) -> bool:
+        """Whether it can happen to this request."""
+        return True
+
+    def happen(self, connection: Connection) -> Iterator[bytes]:
+        """The answer for the client; HangUp when there shall be none."""
+        raise NotImplementedError
+
+    def release(self) -> None:
+        """Called when the proxy closes: nobody may wait any longer."""
+
+
+@dataclass(frozen=True)
+class Refuse(Fault):
+    """The connection is closed before the body is read."""
+
+    def happen(self, connection: Connection) -> NoReturn:
+        raise HangUp(reset=False)
+
+
+@dataclass(frozen=True)
+class ResetBeforeBody(Fault):
+    """The connection is reset before the body is read."""
+
+    def happen(self, connection: Connection) -> NoReturn:
+        raise HangUp(reset=True)
+
+
+@dataclass(frozen=True)
+class ResetInBody(Fault):
+    """The connection is reset when about `after` bytes of the body have been read."""
+
+    after: int = 0
+
+    def happen(self, connection: Connection) -> NoReturn:
+        seen = 0
+        for piece in connection.body():
+            seen += len(piece)
+            if seen >= self.after:
+                break
+        raise HangUp(reset=True)
+
+
+@dataclass(frozen=True)
+class ResetAfterBody(Fault):
+    """The connection is reset when the body has been read; the store never sees the request."""
+
+    def happen(self, connection: Connection) -> NoReturn:
+        for _ in connection.body():
+            pass
+        raise HangUp(reset=True)
+
+
+@dataclass(frozen=True)
+class LoseAnswer(Fault):
+    """The store does what it was asked, and the connection is reset instead of answering."""
+
+    def happen(self, connection: Connection) -> NoReturn:
+        for _ in connection.forward(connection.body()):
+            pass  # to its end: then the store has done its work
+        raise HangUp(reset=True)
+
+
+@dataclass(frozen=True)
+class Answer(Fault):
+    """The body is read and an S3 error is answered; the store never sees the request."""
+
+    status: int
+    code: str
+    message: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def happen(self, connection: Connection) -> Iterator[bytes]:
+        return connection.answer(self.status, self.code, self.message, *self.headers)
+
+
+@dataclass(frozen=True)
+class ErrorIn200(Fault):
+    """Like Answer, with status 200: the error shows in the body only."""
+
+    code: str
+    message: str = ""
+
+    def happen(self, connection: Connection) -> Iterator[bytes]:
+        return connection.answer(200, self.code, self.message)
+
+
+@dataclass(frozen=True)
+class FlipByte(Fault):
+    """One byte of the body is changed on the way. Passes over bodies that have no such byte."""
+
+    at: int = 0
+
+    def fits(self, exchange: Exchange) -> bool:
+        return exchange.size > self.at
+
+    def happen(self, connection: Connection) -> Iterator[bytes]:
+        whole = bytearray().join(connection.body())
+        whole[self.at + connection.framing(whole)] ^= 1
+        return connection.forward([bytes(whole)])
+
+
+@dataclass(frozen=True)
+class Delay(Fault):
+    """The body is read, and forwarded so much later."""
+
+    seconds: float
+
+    def happen(self, connection: Connection) -> Iterator[bytes]:
+        return connection.forward_later(lambda: connection.sleep(self.seconds))
+
+
+@dataclass(frozen=True)
+class Hold(Fault):
+    """The body is read, and forwarded when the event is set. Puts requests in order."""
+
+    event: threading.Event = field(default_factory=threading.Event)
+
+    def happen(self, connection: Connection) -> Iterator[bytes]:
+        return connection.forward_later(self.event.wait)
+
+    def release(self) -> None:
+        self.event.set()
+
+
+@dataclass(frozen=True)
+class Hang(Hold):
+    """The body is read, and never answered; when the event is set the connection is closed."""
+
+    def happen(self, connection: Connection) -> NoReturn:
+        for _ in connection.body():
+            pass
+        self.event.wait()
+        raise HangUp(reset=False)
+
+
+# --- the proxy -----------------------------------------------------------------------------------
+
+
+@dataclass
+class _Rule:
+    operation: str
+    fault: Fault
+    times: int | None
+    skip: int
+    where: Callable[[Exchange], bool]
+
+    def takes(self, exchange: Exchange) -> bool:
+        if self.operation not in (ANY, exchange.operation) or self.times == 0:
+            return False
+        if not self.fault.fits(exchange) or not self.where(exchange):
+            return False
+        if self.skip:
+            self.skip -= 1
+            return False
+        if self.times is not None:
+            self.times -= 1
+        return True
+
+
+class Proxy:
+    """Listens at `url` from the moment it is made until `close()`."""
+
+    def __init__(self, upstream: str, *, tls: ssl.SSLContext | None = None) -> None:
+        store = urlsplit(upstream)
+        if store.scheme != "http":
+            raise ValueError(f"the proxy speaks http to the store, not {upstream}")
+        self._store_address = (store.hostname or "", store.port or 80)
+        self._tls = tls
+        self._changed = threading.Condition()  # guards what is below
+        self._rules: list[_Rule] = []
+        self._log: list[Exchange] = []
+        self._in_flight: Counter[str] = Counter()
+        self._peaks: Counter[str] = Counter()
+        self._wires: set[_Wire] = set()
+        self._threads: list[threading.Thread] = []
+        self.closed = threading.Event()
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        port = self._listener.getsockname()[1]
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
+        self._run(self._accept)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release what is held (it is not forwarded any more), cut all connections, join."""
+        if self.closed.is_set():
+            return
+        self.closed.set()
+        with self._changed:
+            for rule in self._rules:
+                rule.fault.release()
+            for wire in self._wires:
+                wire.shut()
+        socket.create_connection(self._listener.getsockname()).close()  # wakes accept()
+        for thread in self._threads:  # grows no more when the first, which accepts, has ended
+            thread.join()
+        self._listener.close()
+
+    # What a test orders and asks.
+
+    def inject(
+        self,
+        operation: str,
+        fault: Fault,
+        *,
+        times: int | None = 1,
+        skip: int = 0,
+        where: Callable[[Exchange], bool] = lambda exchange: True,
+    ) -> None:
+        """Let `fault` happen to the next `times` requests (None: all) of `operation`, after `skip`.
+
+        Rules are asked in the order in which they were made; a request that one has taken is not
+        seen by the next. `where` narrows the choice: `where=lambda x: x.part_number == 3`.
+        """
+        with self._changed:
+            self._rules.append(_Rule(operation, fault, times, skip, where))
+
+    def clear(self) -> None:
+        """No rule takes a request any more; what is held stays held."""
+        with self._changed:
+            for rule in self._rules:
+                rule.times = 0
+
+    @property
+    def log(self) -> list[Exchange]:
+        """All requests so far, in order of arrival."""
+        with self._changed:
+            return list(self._log)
+
+    @property
+    def injected(self) -> list[tuple[Fault, Exchange]]:
+        """The faults that really happened, and to what."""
+        return [(exchange.fault, exchange) for exchange in self.log if exchange.fault]
+
+    def of(self, operation: str) -> list[Exchange]:
+        """The requests of one operation, in order of arrival."""
+        return [exchange for exchange in self.log if operation in (ANY, exchange.operation)]
+
+    def count(self, operation: str = ANY) -> int:
+        return len(self.of(operation))
+
+    def in_flight_peak(self, operation: str = ANY) -> int:
+        """The most requests of the operation that were under way at once."""
+        with self._changed:
+            return self._peaks[operation]
+
+    def wait_for(
+        self, operation: str, count: int = 1, *, finished: bool = False, timeout: float = 30
+    ) -> None:
+        """Block until so many requests of the operation have arrived (or have been finished)."""
+
+        def enough() -> bool:
+            return sum(x.finished or not finished for x in self.of(operation)) >= count
+
+        with self._changed:
+            if not self._changed.wait_for(enough, timeout):
+                seen = ", ".join(x.operation for x in self._log) or "nothing"
+                raise TimeoutError(f"no {count} of {operation} in {timeout} s; seen: {seen}")
+
+    # What the connections need.
+
+    def _arrived(self, head: _Head) -> tuple[Exchange, Fault | None]:
+        """Enter a request into the log; the fault that takes it."""
+        method, target = head.words[:2]
+        parts = urlsplit(target)
+        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        operation = classify(method, parts.path, query, head.headers)
+        with self._changed:
+            number = len(self._log) + 1
+            exchange = Exchange(number, operation, method, parts.path, query, head.headers)
+            self._log.append(exchange)
+            for name in (operation, ANY):
+                self._in_flight[name] += 1
+                self._peaks[name] = max(self._peaks[name], self._in_flight[name])
+            rule = next((rule for rule in self._rules if rule.takes(exchange)), None)
+            exchange.fault = rule.fault if rule else None
+            self._changed.notify_all()
+            return exchange, exchange.fault
+
+    def _finished(self, exchange: Exchange, status: int | None = None) -> None:
+        with self._changed:
+            if not exchange.finished:
+                exchange.finished = True
+                exchange.status = status
+                self._in_flight.subtract((exchange.operation, ANY))
+                self._changed.notify_all()
+
+    def _run(self, target: Callable[..., None], *args: object) -> None:
+        thread = threading.Thread(target=target, args=args, name="fault-proxy", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        while True:
+            sock, _ = self._listener.accept()
+            if self.closed.is_set():
+                sock.close()
+                return
+            self._run(self._serve, sock)
+
+    def _serve(self, sock: socket.socket) -> None:
+        with sock, contextlib.suppress(OSError):  # a handshake that fails is the client's affair
+            if self._tls:
+                sock.settimeout(10)  # nobody could wake it
+                sock = self._tls.wrap_socket(sock, server_side=True)
+                sock.settimeout(None)
+            Connection(self, self._keep(_Wire(sock))).serve()
+
+    def _connect(self) -> _Wire:
+        return self._keep(_Wire(socket.create_connection(self._store_address)))
+
+    def _keep(self, wire: _Wire) -> _Wire:
+        with self._changed:
+            self._wires.add(wire)
+            if self.closed.is_set():
+                wire.shut()
+        return wire
+
+    def _drop(self, wire: _Wire | None, *, reset: bool = False) -> None:
+        if wire is not None:
+            with self._changed:
+                self._wires.discard(wire)
+            wire.close(reset=reset)
