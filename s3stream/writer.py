@@ -47,6 +47,8 @@ class S3Writer(io.RawIOBase):
     called with the result, on the thread that published, once the object is there.
     """
 
+    closed: bool = True
+
     def __init__(
         self,
         bucket: str,
@@ -57,7 +59,7 @@ class S3Writer(io.RawIOBase):
         on_commit: Callable[[UploadResult], None] | None = None,
     ) -> None:
         # Shut until all is made: a constructor that raises leaves something for the finaliser.
-        self._door = _Door.SHUT
+        self._turn(_Door.SHUT)
         super().__init__()
         options = options or WriteOptions()
         self.name = f"s3://{bucket}/{key}"
@@ -71,7 +73,7 @@ class S3Writer(io.RawIOBase):
         # Opened inside an `except` block: that exception is no reason to discard.
         self._handled_at_open = sys.exc_info()[1]
         self._dropped = False
-        self._door = _Door.OPEN
+        self._turn(_Door.OPEN)
         _watch(self)
 
     # -- what io promises of a writable, unseekable binary file
@@ -127,14 +129,9 @@ class S3Writer(io.RawIOBase):
                 self._warn(f"it was closed while {type(unwinding).__name__} was being raised")
             elif self._publish == "commit":
                 self._transfer.raise_if_failed()
-                self._door = _Door.SEALED
+                self._turn(_Door.SEALED)
             else:
                 self.commit()
-
-    @property
-    def closed(self) -> bool:
-        """Whether writing is over."""
-        return self._door is not _Door.OPEN
 
     def __enter__(self) -> S3Writer:
         self._refuse_if_closed()
@@ -249,8 +246,14 @@ class S3Writer(io.RawIOBase):
             stacklevel=3,
         )
 
+    def _turn(self, door: _Door) -> None:
+        self._door = door
+        # A plain attribute: BufferedWriter looks at it in every single write, and a property would
+        # double what a small write costs.
+        self.closed = door is not _Door.OPEN
+
     def _shut(self) -> None:
-        self._door = _Door.SHUT
+        self._turn(_Door.SHUT)
         self._handled_at_open = None
         _OPEN.discard(self)
 
