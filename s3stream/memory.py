@@ -40,14 +40,15 @@ class Memory:
         self._free: list[bytearray] = []
         self._usual = 0
 
-    def take(self, size: int) -> Buffer:
-        """Give out a buffer of exactly `size` bytes, waiting until the limit allows it.
+    def take(self, size: int, room: int) -> Buffer:
+        """Give out a buffer of `size` bytes, waiting until the limit allows it.
 
+        One that is to grow to a `room` of over a third of the limit is a file of that size at once.
         Raises `TooLargeError` when it would need a temporary file and may not have one, `OSError`
         when the disk is full.
         """
-        if size > self.limit // 3:
-            return self._take_file(size)
+        if room > self.limit // 3:
+            return self._take_file(room)
         with self._changed:
             self._changed.wait_for(lambda: self.alive + size <= self.limit)
             self._count(size)

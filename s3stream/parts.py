@@ -25,8 +25,8 @@ _FIRST_BUFFER = 64 * KiB
 class Buffers(Protocol):
     """Whoever owns the memory. `take` may wait until there is some."""
 
-    def take(self, size: int) -> Buffer:
-        """Give out a buffer of exactly `size` bytes."""
+    def take(self, size: int, room: int) -> Buffer:
+        """Give out a buffer of at least `size` bytes that is to grow to no more than `room`."""
 
     def extend(self, buffer: Buffer, size: int) -> Buffer:
         """Turn a buffer into one of `size` bytes that begins with the same bytes."""
@@ -119,7 +119,7 @@ class Cutter:
         end = self._filled + len(data)
         if self._open is None:
             first = self._planned if self._next_number > 1 else max(_FIRST_BUFFER, len(data))
-            self._open = self._buffers.take(min(first, self._planned))
+            self._open = self._buffers.take(min(first, self._planned), self._planned)
         elif end > len(self._open):
             wanted = min(self._planned, max(end, 4 * len(self._open)))
             self._open = self._buffers.extend(self._open, wanted)
@@ -132,7 +132,7 @@ class Cutter:
     def _seal(self) -> None:
         body, self._open = self._open, None
         if body is None:
-            body = self._buffers.take(0)
+            body = self._buffers.take(0, 0)
         elif len(body) != self._filled:
             body = self._buffers.extend(body, self._filled)
         self._held = Part(self._next_number, self.position - self._filled, body)
@@ -144,9 +144,10 @@ class Cutter:
         assert self._held is not None  # noqa: S101 - the caller looked
         assert self._open is not None  # noqa: S101 - the caller looked
         held, tail = self._held, self._open
-        joined = self._buffers.extend(held.body, held.size + self._filled)
+        before = held.size
+        joined = self._buffers.extend(held.body, before + self._filled)
         with memoryview(joined) as target, memoryview(tail) as source:
-            target[held.size :] = source[: self._filled]
+            target[before:] = source[: self._filled]
         self._buffers.give_back(tail)
         self._held = self._open = None
         self._filled = 0

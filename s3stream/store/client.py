@@ -10,6 +10,7 @@ from typing import Any
 
 import boto3
 import botocore
+from botocore.auth import AUTH_TYPE_MAPS, S3SigV4Auth
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
@@ -60,9 +61,6 @@ def connect(
     """
     if (key is None) != (secret is None):
         raise UsageError("key and secret go together: one of them is missing")
-    config: dict[str, Any] = {**_DEFAULT_CONFIG, **(config_kwargs or {})}
-    if anon:
-        config["signature_version"] = botocore.UNSIGNED
     given: dict[str, Any] = {
         "aws_access_key_id": key,
         "aws_secret_access_key": secret,
@@ -71,8 +69,11 @@ def connect(
         "use_ssl": use_ssl,
     }
     arguments = {name: value for name, value in given.items() if value is not None}
-    arguments |= dict(client_kwargs or {})
     try:
+        arguments |= dict(client_kwargs or {})
+        config: dict[str, Any] = {**_DEFAULT_CONFIG, **(config_kwargs or {})}
+        if anon:
+            config["signature_version"] = botocore.UNSIGNED
         session = boto3.session.Session(profile_name=profile)
         if not (anon or "aws_access_key_id" in arguments or session.get_credentials()):
             raise AccessDeniedError(
@@ -89,6 +90,7 @@ def connect(
             raise translate(error, "cannot make an S3 client") from error
         raise UsageError(f"cannot make an S3 client: {error}") from error
     _leave_payload_to_tls(client)
+    _sign_without_copying(client)
     return client
 
 
@@ -102,3 +104,22 @@ def _leave_payload_to_tls(client: Any) -> None:
     if client.meta.endpoint_url.startswith("https://"):
         chosen.setdefault("payload_signing_enabled", False)
         client.meta.config.s3 = chosen
+
+
+_PLAIN_SIGNER = "s3v4-s3stream"
+AUTH_TYPE_MAPS.setdefault(_PLAIN_SIGNER, S3SigV4Auth)
+
+
+def _sign_without_copying(client: Any) -> None:
+    """Sign bodies with botocore's own signer.
+
+    Where awscrt is installed botocore signs through it, and to do so copies every body that is not
+    a file into a BytesIO: a part more in memory for each part in flight, and a memcpy.
+    """
+
+    def choose(signature_version: Any, context: dict[str, Any], **kwargs: Any) -> str | None:
+        chosen = context.get("auth_type") or signature_version
+        return _PLAIN_SIGNER if chosen in {"v4", "s3v4"} else None
+
+    for call in ("PutObject", "UploadPart"):
+        client.meta.events.register_first(f"choose-signer.s3.{call}", choose)

@@ -79,7 +79,9 @@ class Parameters:
     """
 
     def __init__(self, client: Any, given: Mapping[str, Any]) -> None:
-        self._model = client.meta.service_model
+        self._model = getattr(getattr(client, "meta", None), "service_model", None)
+        if getattr(self._model, "service_name", None) != "s3":
+            raise UsageError(f"client={client!r}: expected a boto3 S3 client")
         self._given = dict(given)
         known = {name for call in (*WRITE_CALLS, *OTHER_CALLS) for name in self._members(call)}
         for name in self._given:
