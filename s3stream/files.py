@@ -6,6 +6,7 @@ body discards, whichever face it was.
 
 from __future__ import annotations
 
+import codecs
 import io
 import warnings
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ from .writer import S3Writer
 # Small writes are gathered in C up to this; larger ones go straight into a part. From 64 KiB on
 # it would copy twice what copyfileobj and most writers bring.
 BUFFER_SIZE = 32 * KiB
+
+
+_BYTE_ORDER_MARKS = {"utf-16": codecs.BOM_UTF16, "utf-32": codecs.BOM_UTF32}
 
 
 @dataclass(frozen=True)
@@ -251,6 +255,11 @@ def wrap(
     binary = buffered if compression is None else S3CompressedWriter(buffered, compression)
     if not text:
         return binary
+    if encoding is not None:
+        # TextIOWrapper marks the byte order only of files that it can seek in.
+        mark = _BYTE_ORDER_MARKS.get(codecs.lookup(encoding).name)
+        if mark is not None:
+            binary.write(mark)
     return S3TextWriter(binary, encoding, errors, newline, line_buffering=buffering == 1)
 
 
@@ -267,24 +276,38 @@ def check_layers(
 
     Returns the compression's name, None for none. Raises `UsageError`.
     """
-    if not mode.text:
-        for what, value in (("encoding", encoding), ("errors", errors), ("newline", newline)):
-            if value is not None:
-                raise UsageError(f"{what}={value!r}: a binary mode takes none")
-        if buffering == 1:
-            warnings.warn(
-                "buffering=1 (lines) is not supported in binary mode, the default is used",
-                RuntimeWarning,
-                stacklevel=3,
-            )
-    elif buffering == 0:
-        raise UsageError("buffering=0: text cannot be unbuffered, use a binary mode")
     if buffering < -1:
         raise UsageError(f"buffering={buffering!r}: expected -1, 0, 1 or a size in bytes")
-    if newline not in {None, "", "\n", "\r", "\r\n"}:
-        raise UsageError(f"newline={newline!r}: expected None, '', '\\n', '\\r' or '\\r\\n'")
+    if mode.text:
+        _check_text(buffering, encoding, newline)
+    else:
+        _check_binary(buffering, encoding=encoding, errors=errors, newline=newline)
     if compression is not None and compression != "infer" and compression not in compr:
         known = ", ".join(sorted(name for name in compr if name))
         raise UsageError(f"compression={compression!r}: expected 'infer' or one of {known}")
     chosen: str | None = get_compression(name, compression)
     return chosen
+
+
+def _check_text(buffering: int, encoding: str | None, newline: str | None) -> None:
+    if buffering == 0:
+        raise UsageError("buffering=0: text cannot be unbuffered, use a binary mode")
+    if newline not in {None, "", "\n", "\r", "\r\n"}:
+        raise UsageError(f"newline={newline!r}: expected None, '', '\\n', '\\r' or '\\r\\n'")
+    if encoding is not None:
+        try:
+            codecs.lookup(encoding)
+        except LookupError:
+            raise UsageError(f"encoding={encoding!r}: there is no such encoding") from None
+
+
+def _check_binary(buffering: int, **of_text: str | None) -> None:
+    for what, value in of_text.items():
+        if value is not None:
+            raise UsageError(f"{what}={value!r}: a binary mode takes none")
+    if buffering == 1:
+        warnings.warn(
+            "buffering=1 (lines) is not supported in binary mode, the default is used",
+            RuntimeWarning,
+            stacklevel=4,
+        )

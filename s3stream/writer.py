@@ -97,14 +97,16 @@ class S3Writer(io.RawIOBase):
         view = _as_bytes(data)
         with self._lock:
             self._refuse_if_closed()
-            self._transfer.write(view)
+            if not self._dropped:  # a wrapper that is being collected empties its buffer into us
+                self._transfer.write(view)
         return len(view)
 
     def flush(self) -> None:
         """Raise the error of a part that failed in the background; never forces a small part."""
         with self._lock:
             self._refuse_if_closed()
-            self._transfer.raise_if_failed()
+            if not self._dropped:
+                self._transfer.raise_if_failed()
 
     def readinto(self, buffer: Any, /) -> NoReturn:
         """Not for reading: raises `io.UnsupportedOperation`."""
@@ -214,7 +216,8 @@ class S3Writer(io.RawIOBase):
         # then flush() and close(). A finaliser never publishes.
         if self._door is _Door.OPEN and not self._dropped:
             self._dropped = True
-            self._warn("it was never closed")
+            if not self._is_forked():
+                self._warn("it was never closed")
 
     def _abandon(self, why: str) -> None:
         warned, self._dropped = self._dropped, True
@@ -267,7 +270,8 @@ class S3Writer(io.RawIOBase):
     def _refuse_if_closed(self) -> None:
         if self.closed:
             raise ValueError(f"I/O operation on closed file {self.name}")
-        self._refuse_if_forked()
+        if not self._dropped:
+            self._refuse_if_forked()
 
 
 _OPEN: weakref.WeakSet[S3Writer] = weakref.WeakSet()

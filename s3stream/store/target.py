@@ -97,7 +97,8 @@ class Target:
         try:
             answer = self._client.put_object(Body=body, **arguments)
         except (ClientError, BotoCoreError) as error:
-            head = self._prove(error, size=len(body), etag=None, crc=crc, upload_id=None)
+            etag = f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
+            head = self._prove(error, size=len(body), etag=etag, crc=crc, upload_id=None)
             return self._result(head, head["ETag"], len(body), 0, crc)
         self._check_answered_crc(answer, crc, where)
         return self._result(answer, answer["ETag"], len(body), 0, crc)
@@ -149,7 +150,7 @@ class Target:
         error: ClientError | BotoCoreError,
         *,
         size: int,
-        etag: str | None,
+        etag: str,
         crc: int | None,
         upload_id: str | None,
     ) -> dict[str, Any]:
@@ -180,7 +181,7 @@ class Target:
             ) from error
         if self._is_ours(head, size, etag, crc):
             return head
-        if code in UPLOAD_GONE or conflict:
+        if conflict or (code in UPLOAD_GONE and not _was_retried(error)):
             raise failure from error
         raise UncertainError(
             f"the store did not say whether the object was published: {failure.message}; the object"
@@ -188,7 +189,7 @@ class Target:
             **where,
         ) from error
 
-    def _is_ours(self, head: dict[str, Any], size: int, etag: str | None, crc: int | None) -> bool:
+    def _is_ours(self, head: dict[str, Any], size: int, etag: str, crc: int | None) -> bool:
         if self._writer_id is not None:
             # Some stores give metadata back with a capital first letter.
             found = {name.lower(): value for name, value in head["Metadata"].items()}
@@ -197,7 +198,7 @@ class Target:
             return False
         if self._algorithm is not None and crc is not None and self._algorithm.field in head:
             return bool(head[self._algorithm.field] == self._algorithm.encode(crc))
-        return etag is not None and head["ETag"].strip('"') == etag.strip('"')
+        return bool(etag) and head["ETag"].strip('"') == etag.strip('"')
 
     def _for(self, call: str, **arguments: Any) -> dict[str, Any]:
         given = self._parameters.of(call)

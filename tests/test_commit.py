@@ -1,0 +1,142 @@
+"""A commit that is certain: lost answers, error bodies, conflicts; on stores that differ in them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import s3stream
+from s3stream import S3StreamError, UncertainError
+from tests.looking import bytes_of, content, exists, uploads
+from tests.proxy import Answer, ErrorIn200, Fault, LoseAnswer, Proxy
+from tests.servers import CANNOT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.servers import Server
+
+PART = 5 << 20
+SMALL, LARGE = 100, 2 * PART + 1
+FEW_RETRIES = {"config_kwargs": {"retries": {"mode": "standard", "total_max_attempts": 3}}}
+
+
+@pytest.fixture
+def before(store: Server) -> Iterator[Proxy]:
+    """A fault proxy before each store in turn."""
+    with Proxy(store.endpoint_url) as proxy:
+        yield proxy
+
+
+def _open(store: Server, proxy: Proxy, bucket: str, key: str, **options: Any) -> Any:
+    through = replace(store, endpoint_url=proxy.url)
+    options = {"part_size": PART, **FEW_RETRIES, **options, **through.storage_options()}
+    return s3stream.open(f"s3://{bucket}/{key}", **options)
+
+
+def _commit_call(size: int) -> str:
+    return "PutObject" if size == SMALL else "CompleteMultipartUpload"
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE], ids=["put", "complete"])
+@pytest.mark.parametrize("times", [1, None], ids=["once", "for ever"])
+def test_a_lost_answer_never_makes_a_failure_of_an_object_that_is_there(
+    store: Server, before: Proxy, bucket: str, key: str, size: int, times: int | None
+) -> None:
+    before.inject(_commit_call(size), LoseAnswer(), times=times)
+    file = _open(store, before, bucket, key)
+    file.write(bytes_of(size))
+    provable = size == SMALL or "multipart-etag" not in CANNOT[store.name]
+    idempotent = "complete-twice" not in CANNOT[store.name]
+    if provable or (idempotent and times == 1):
+        file.close()
+        assert file.result.size == size
+    else:
+        with pytest.raises(UncertainError, match=key) as raised:
+            file.close()
+        assert raised.value.upload_id is not None
+    assert before.injected
+    assert before.count("AbortMultipartUpload") == 0
+    assert content(store, bucket, key) == bytes_of(size)
+    assert uploads(store, bucket, key) == []
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE], ids=["put", "complete"])
+def test_a_lost_answer_to_an_exclusive_create_is_known_as_our_own(
+    store: Server, before: Proxy, bucket: str, key: str, size: int
+) -> None:
+    before.inject(_commit_call(size), LoseAnswer())
+    file = _open(store, before, bucket, key, mode="xb")
+    file.write(bytes_of(size))
+    file.close()
+    assert before.injected
+    assert content(store, bucket, key) == bytes_of(size)
+    assert uploads(store, bucket, key) == []
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE], ids=["put", "complete"])
+def test_an_equal_object_of_another_writer_is_not_taken_for_our_own(
+    store: Server, before: Proxy, bucket: str, key: str, size: int
+) -> None:
+    ability = "if-none-match-put" if size == SMALL else "if-none-match-complete"
+    if ability in CANNOT[store.name]:
+        pytest.skip(f"{store.name} cannot: {ability}")
+    before.inject(_commit_call(size), Answer(503, "SlowDown"))
+    file = _open(store, before, bucket, key, mode="xb")
+    file.write(bytes_of(size))
+    store.client().put_object(Bucket=bucket, Key=key, Body=bytes_of(size))
+    with pytest.raises(FileExistsError, match=key):
+        file.close()
+    assert before.injected
+    assert uploads(store, bucket, key) == []
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Answer(503, "SlowDown"), Answer(500, "InternalError"), ErrorIn200("InternalError")],
+    ids=["503", "500", "error in 200"],
+)
+def test_a_complete_that_fails_once_is_retried(
+    store: Server, before: Proxy, bucket: str, key: str, fault: Fault
+) -> None:
+    before.inject("CompleteMultipartUpload", fault)
+    with _open(store, before, bucket, key) as file:
+        file.write(bytes_of(LARGE))
+    assert [injected for injected, _ in before.injected] == [fault]
+    assert content(store, bucket, key) == bytes_of(LARGE)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [Answer(503, "SlowDown"), ErrorIn200("InternalError"), Answer(403, "AccessDenied")],
+    ids=["503", "error in 200", "403"],
+)
+def test_a_complete_that_never_comes_through_is_a_failure_and_leaves_nothing(
+    store: Server, before: Proxy, bucket: str, key: str, fault: Fault
+) -> None:
+    before.inject("CompleteMultipartUpload", fault, times=None)
+    file = _open(store, before, bucket, key)
+    file.write(bytes_of(LARGE))
+    with pytest.raises(S3StreamError, match=f"cannot publish.*{key}"):
+        file.close()
+    assert before.injected
+    assert not exists(store, bucket, key)
+    assert uploads(store, bucket, key) == []
+
+
+def test_what_nobody_can_know_is_its_own_error_and_left_alone(
+    store: Server, before: Proxy, bucket: str, key: str
+) -> None:
+    before.inject("CompleteMultipartUpload", Answer(503, "SlowDown"), times=None)
+    before.inject("HeadObject", Answer(403, "AccessDenied"), times=None)
+    file = _open(store, before, bucket, key)
+    file.write(bytes_of(LARGE))
+    with pytest.raises(UncertainError, match="did not say whether") as raised:
+        file.close()
+    assert uploads(store, bucket, key) == [raised.value.upload_id]
+    assert before.count("AbortMultipartUpload") == 0
+    store.client().abort_multipart_upload(
+        Bucket=bucket, Key=key, UploadId=raised.value.upload_id or ""
+    )

@@ -1,0 +1,75 @@
+"""The README says nothing that does not run."""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from s3stream import WriteOptions
+from s3stream.options import OPTION_NAMES
+from tests.looking import content, exists
+
+if TYPE_CHECKING:
+    from tests.servers import Server
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def _blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def test_every_snippet_runs_in_order(seaweedfs: Server) -> None:
+    bucket = "my-bucket"
+    seaweedfs.client().create_bucket(Bucket=bucket)
+    environment = {
+        **os.environ,
+        "AWS_ENDPOINT_URL_S3": seaweedfs.endpoint_url,
+        "AWS_ACCESS_KEY_ID": seaweedfs.access_key,
+        "AWS_SECRET_ACCESS_KEY": seaweedfs.secret_key,
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    snippets = _blocks("python")
+    assert len(snippets) >= 5
+    program = "\n".join(snippets)
+    command = [sys.executable, "-W", "error:nothing was published", "-c", program]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert content(seaweedfs, bucket, "big.bin") == Path("/usr/bin/env").read_bytes()
+    assert content(seaweedfs, bucket, "data.bin") == b"all of it"
+    assert exists(seaweedfs, bucket, "frame.parquet")
+    assert not exists(seaweedfs, bucket, "half.bin")
+    assert "Uploads" not in seaweedfs.client().list_multipart_uploads(Bucket=bucket)
+
+
+def test_the_two_commands_name_environments_that_there_are() -> None:
+    (console,) = _blocks("console")
+    commands = console.splitlines()
+    assert len(commands) == 2
+    tox = configparser.ConfigParser()
+    tox.read(ROOT / "tox.ini")
+    assert commands[0].endswith("tox -e demo")
+    assert "testenv:demo" in tox
+    assert commands[1].endswith("tox -e py")
+
+
+def test_the_table_of_options_is_whole() -> None:
+    table = README.split("## Options")[1].split("**S3's own")[0]
+    documented = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", table, re.MULTILINE))))
+    assert documented == OPTION_NAMES - {"s3_additional_kwargs"}
+
+
+def test_the_memory_formula_is_that_of_the_defaults() -> None:
+    defaults = WriteOptions()
+    formula = min(
+        defaults.memory_limit,
+        (defaults.max_concurrency + 2) * defaults.part_size + defaults.reserve,
+    )
+    assert formula == 80 << 20
+    assert "With the defaults that is 80 MiB" in README
