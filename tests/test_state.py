@@ -1,0 +1,111 @@
+"""The life of an upload, row by row; the manifest; the combined checksum."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from s3stream import S3StreamError, UploadResult
+from s3stream.checksums import ALGORITHMS
+from s3stream.state import TABLE, Checksum, Event, Phase, Receipt, UploadState, combined_crc
+
+RESULT = UploadResult("b", "k", '"e"', None, 0, 0, None)
+
+
+@pytest.mark.parametrize(("phase", "event"), list(itertools.product(Phase, Event)))
+def test_the_table_is_the_whole_life(phase: Phase, event: Event) -> None:
+    state = UploadState()
+    state.phase = phase
+    if (phase, event) in TABLE:
+        state.on(event)
+        assert state.phase is TABLE[phase, event]
+    else:
+        with pytest.raises(RuntimeError, match=f"cannot {event.value}.*{phase.value}"):
+            state.on(event)
+        assert state.phase is phase
+
+
+@pytest.mark.parametrize("end", [Phase.COMMITTED, Phase.ABORTED, Phase.UNCERTAIN])
+def test_nothing_leads_out_of_an_end(end: Phase) -> None:
+    assert not [event for phase, event in TABLE if phase is end]
+
+
+def test_the_first_error_is_kept() -> None:
+    state = UploadState()
+    first = OSError("first")
+    state.fail(first)
+    state.fail(OSError("second"))
+    assert state.error is first
+    assert state.phase is Phase.FAILED
+
+
+def test_a_commit_keeps_its_result() -> None:
+    state = UploadState()
+    state.commit(RESULT)
+    assert state.result is RESULT
+    assert state.phase is Phase.COMMITTED
+
+
+def _accepting(*sizes: tuple[int, int]) -> UploadState:
+    state = UploadState()
+    for number, size in sizes:
+        state.accept(Receipt(number, size, f'"{number}"', None))
+    return state
+
+
+def test_the_manifest_is_in_order_whatever_the_order_of_arrival() -> None:
+    state = _accepting((3, 1), (1, 5), (2, 5))
+    assert [receipt.part_number for receipt in state.manifest(11)] == [1, 2, 3]
+    assert state.parts_accepted == 3
+
+
+@pytest.mark.parametrize(
+    ("accepted", "size", "said"),
+    [
+        ([], 0, "part 1 was never accepted"),
+        ([(1, 5), (3, 5)], 10, "part 2 was never accepted"),
+        ([(2, 5)], 5, "part 1 was never accepted"),
+        ([(1, 5), (2, 5)], 11, "10 bytes, but 11 were written"),
+    ],
+)
+def test_gaps_and_misfits_are_refused(
+    accepted: list[tuple[int, int]], size: int, said: str
+) -> None:
+    with pytest.raises(S3StreamError, match=said):
+        _accepting(*accepted).manifest(size)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+@given(bodies=st.lists(st.binary(max_size=100)))
+def test_the_whole_crc_follows_from_the_parts(name: str, bodies: list[bytes]) -> None:
+    algorithm = ALGORITHMS[name]
+    receipts = [
+        Receipt(number, len(body), '"e"', algorithm.compute(body))
+        for number, body in enumerate(bodies, 1)
+    ]
+    assert combined_crc(receipts, algorithm) == algorithm.compute(b"".join(bodies))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "encoded"),
+    [
+        ("crc64nvme", 0xAE8B14860A799888, "rosUhgp5mIg="),
+        ("crc32c", 0xE3069283, "4waSgw=="),
+        ("crc32", 0xCBF43926, "y/Q5Jg=="),
+    ],
+)
+def test_checksums_are_the_standard_ones_in_s3s_notation(
+    name: str, value: int, encoded: str
+) -> None:
+    algorithm = ALGORITHMS[name]
+    assert algorithm.compute(b"123456789") == value
+    assert algorithm.encode(value) == encoded
+    assert algorithm.field == f"Checksum{name.upper()}"
+
+
+def test_a_checksum_says_whether_the_store_has_proved_it() -> None:
+    assert str(Checksum("crc32", "AAAAAA==", True)) == "crc32:AAAAAA== (verified by the store)"
+    assert "(not verified by the store)" in str(Checksum("crc32", "AAAAAA==", False))
