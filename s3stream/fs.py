@@ -5,17 +5,20 @@ Only puts fsspec's face on the rooms below; decides nothing about uploads.
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import os
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any, cast
 
+from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
-from .errors import AlreadyExistsError, NotFoundError, UsageError
+from .errors import AlreadyExistsError, NotFoundError, S3StreamError, UsageError
 from .files import check_layers, parse_mode, wrap
-from .options import OPTION_NAMES, WriteOptions
+from .options import OPTION_NAMES, MiB, WriteOptions
 from .store import CONNECTION_OPTIONS, Objects, Version, connect
 from .uri import SCHEMES, split_path
 from .writer import S3Writer
@@ -32,7 +35,7 @@ _FSSPEC_OPTIONS = frozenset(
         "use_listings_cache",
     }
 )
-_FSSPEC_OPEN = frozenset({"cache_options", "cache_type", "size"})
+OPEN_OPTIONS = frozenset({"cache_options", "cache_type", "size"})
 
 
 class S3StreamFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
@@ -59,7 +62,7 @@ class S3StreamFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
     ) -> None:
         known = {*CONNECTION_OPTIONS, *OPTION_NAMES, *_FSSPEC_OPTIONS}
         for name in options:
-            _refuse_unknown("option", name, known | {"client"})
+            refuse_unknown("option", name, known | {"client"})
         ours = {name: options.pop(name) for name in CONNECTION_OPTIONS if name in options}
         if client is not None and ours:
             raise UsageError(f"client= brings its own connection: drop {', '.join(ours)}")
@@ -67,10 +70,11 @@ class S3StreamFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
         super().__init__(**options)
         self._connection = ours
         self._writing = writing
-        self._parameters = dict(s3_additional_kwargs or {})
+        parameters = {} if s3_additional_kwargs is None else s3_additional_kwargs
+        WriteOptions(**writing, s3_additional_kwargs=parameters)
+        self._parameters = dict(parameters)
         self._given_client = client
         self._made: tuple[int, Any] | None = None
-        WriteOptions(**writing)
         self._objects()
 
     @property
@@ -120,6 +124,8 @@ class S3StreamFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
         layers = {name: kwargs.pop(name, None) for name in ("encoding", "errors", "newline")}
         buffering = kwargs.pop("buffering", -1)
         publish_later = not kwargs.pop("autocommit", not self._intrans)
+        if os.fspath(path).endswith("/"):
+            raise UsageError(f"{path!r} ends in '/': that names a prefix, not an object")
         path = self._strip_protocol(path)
         compression = check_layers(parsed, path, buffering, **layers, compression=compression)
         if publish_later:
@@ -142,7 +148,7 @@ class S3StreamFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
         **kwargs: Any,
     ) -> Any:
         for name in kwargs:
-            _refuse_unknown("reading option", name, _FSSPEC_OPEN)
+            refuse_unknown("reading option", name, OPEN_OPTIONS)
         size = kwargs.pop("size", None)
         version = None if size is not None else self.info(path)
         if version is not None and version["type"] == "directory":
@@ -162,16 +168,18 @@ class S3StreamFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
         if not bucket or not key:
             raise UsageError(f"{path!r} names no object: expected s3stream://bucket/key")
         # Reading options come along from callers who open both ways.
-        chosen = {name: kwargs[name] for name in kwargs if name not in _FSSPEC_OPEN}
-        parameters = {**self._parameters, **chosen.pop("s3_additional_kwargs", {})}
+        chosen = {name: kwargs[name] for name in kwargs if name not in OPEN_OPTIONS}
+        by_name = {}
         for name in [name for name in chosen if name not in OPTION_NAMES]:
             # S3's own parameters begin with a capital, ours never do.
             if not name[:1].isupper():
-                _refuse_unknown("option", name, OPTION_NAMES)
-            parameters[name] = chosen.pop(name)
+                refuse_unknown("option", name, OPTION_NAMES)
+            by_name[name] = chosen.pop(name)
         if block_size is not None:
             chosen.setdefault("part_size", block_size)
-        options = WriteOptions(**{**self._writing, **chosen, "s3_additional_kwargs": parameters})
+        options = WriteOptions(**{**self._writing, **chosen})
+        parameters = {**self._parameters, **options.s3_additional_kwargs, **by_name}
+        options = dataclasses.replace(options, s3_additional_kwargs=parameters)
         return S3Writer(
             bucket,
             key,
@@ -219,11 +227,13 @@ class S3StreamFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
         Raises `NotFoundError` when nothing is there.
         """
         path = self._strip_protocol(path)
-        entries = None if refresh else self._ls_from_cache(path)
+        entries = None if refresh else self.dircache.get(path)
         if entries is None:
             entries = self._list(path)
             self.dircache[path] = entries
-        return entries if detail else sorted(entry["name"] for entry in entries)
+        if not detail:
+            return sorted(entry["name"] for entry in entries)
+        return [dict(entry) for entry in entries]
 
     def _list(self, path: str) -> list[dict[str, Any]]:
         bucket, key = split_path(path)
@@ -254,7 +264,15 @@ class S3StreamFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
         path = self._strip_protocol(path)
         bucket, key = split_path(path)
         if maxdepth is not None or withdirs or not bucket:
-            return super().find(path, maxdepth=maxdepth, withdirs=withdirs, detail=detail, **kwargs)
+            # Whatever fsspec makes of a path that is an object, `info` knows better.
+            names = super().find(path, maxdepth=maxdepth, withdirs=withdirs, detail=True, **kwargs)
+            below = f"{path}/{prefix}" if prefix else ""
+            names = {
+                name: entry or self.info(name)
+                for name, entry in names.items()
+                if name.startswith(below)
+            }
+            return names if detail else sorted(names)
         below = (f"{key}/" if key else "") + prefix
         found, _ = self._objects().list(bucket, below)
         entries = [_file(bucket, v) for v in found if not v.key.endswith("/")]
@@ -285,11 +303,15 @@ class S3StreamFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
 
     def makedirs(self, path: str, exist_ok: bool = False) -> None:
         """Create the bucket where the path is one; `exist_ok` as in `os.makedirs`."""
-        try:
+        bucket, key = split_path(self._strip_protocol(path))
+        # Asked first: a bucket that is there needs no right to create one, and some stores answer
+        # the creation of one that is there as if they had done it.
+        if key:
+            return
+        if not self._objects().has_bucket(bucket):
             self.mkdir(path)
-        except AlreadyExistsError:
-            if not exist_ok:
-                raise
+        elif not exist_ok:
+            raise AlreadyExistsError("there is a bucket of this name already", bucket=bucket)
 
     def rmdir(self, path: str) -> None:
         """Delete an empty bucket; a prefix goes with its last object."""
@@ -309,17 +331,40 @@ class S3StreamFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
     def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
         """Delete objects, with `recursive` all below a prefix, a thousand a request.
 
-        Raises `NotFoundError` when there is nothing of that name.
+        Raises `NotFoundError` when there is nothing of that name, `IsADirectoryError` for a prefix
+        without `recursive`. Of a list of names none is looked at before: that were a request each.
         """
         by_bucket: dict[str, list[str]] = {}
-        for found in self.expand_path(path, recursive=recursive, maxdepth=maxdepth):
-            bucket, key = split_path(found)
-            by_bucket.setdefault(bucket, []).append(key)
+        emptied = set()
+        for name in self.expand_path(path):
+            bucket, key = split_path(name)
+            keys = by_bucket.setdefault(bucket, [])
+            if recursive and maxdepth is None:
+                keys += self._all_at(bucket, key)
+                emptied |= set() if key else {bucket}
+            elif recursive:
+                keys += [split_path(found)[1] for found in self.find(name, maxdepth)]
+            else:
+                if not isinstance(path, list) and self.info(name)["type"] == "directory":
+                    raise IsADirectoryError(f"s3://{name} is a prefix: recursive=True deletes it")
+                keys.append(key)
         for bucket, keys in by_bucket.items():
-            self._objects().delete_many(bucket, [key for key in keys if key])
-            if "" in keys:
+            self._objects().delete_many(bucket, keys)
+            if bucket in emptied:
                 self._objects().delete_bucket(bucket)
         self.invalidate_cache()
+
+    def _all_at(self, bucket: str, key: str) -> list[str]:
+        """The keys of the object itself and of all below it, console-made folders too."""
+        found, _ = self._objects().list(bucket, f"{key}/" if key else "")
+        keys = [version.key for version in found]
+        if key:
+            try:
+                keys.append(self._objects().head(bucket, key).key)
+            except NotFoundError:
+                if not keys:
+                    raise
+        return keys
 
     def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
         """Copy an object at the store, of any size."""
@@ -347,14 +392,38 @@ class S3StreamFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
         with self.open(path, "xb" if mode == "create" else "wb", buffering=0, **kwargs) as file:
             file.write(value)
 
+    def put_file(
+        self,
+        lpath: str | os.PathLike[str],
+        rpath: str,
+        callback: Any = DEFAULT_CALLBACK,
+        mode: str = "overwrite",
+        **kwargs: Any,
+    ) -> None:
+        """Write a local file; `mode="create"` refuses to replace. Makes no bucket, unlike fsspec's.
+
+        A local folder leaves nothing: S3 has none.
+        """
+        if Path(lpath).is_dir():
+            return
+        verb = "xb" if mode == "create" else "wb"
+        with Path(lpath).open("rb") as source:
+            callback.set_size(os.fstat(source.fileno()).st_size)
+            with self.open(rpath, verb, buffering=0, **kwargs) as file:
+                while chunk := source.read(MiB):
+                    callback.relative_update(file.write(chunk))
+
     # -- listings kept
 
     def invalidate_cache(self, path: str | None = None) -> None:
-        """Forget kept listings: all of them, or those that `path` stands in."""
+        """Forget kept listings: all of them, or those at and below `path` and that it stands in."""
         if path is None:
             self.dircache.clear()
         else:
-            self._forget(self._strip_protocol(path))
+            path = self._strip_protocol(path)
+            for kept in [kept for kept in self.dircache if kept.startswith(f"{path}/")]:
+                self.dircache.pop(kept, None)
+            self._forget(path)
         super().invalidate_cache(path)
 
     def _forget(self, path: str) -> None:
@@ -364,7 +433,7 @@ class S3StreamFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
         self.dircache.pop("", None)
 
     def _from_listing(self, path: str) -> dict[str, Any] | None:
-        entries = self._ls_from_cache(self._parent(path)) or ()
+        entries = self.dircache.get(self._parent(path), ())
         return next((dict(entry) for entry in entries if entry["name"] == path), None)
 
     def _objects(self) -> Objects:
@@ -377,6 +446,8 @@ class S3ReadFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no t
     def _fetch_range(self, start: int, end: int) -> bytes:
         bucket, key = split_path(self.path)
         data: bytes = self.fs._objects().read(bucket, key, start, end)
+        if len(data) != min(end, self.size) - start:
+            raise S3StreamError("the object was replaced while it was read", bucket=bucket, key=key)
         return data
 
 
@@ -399,7 +470,7 @@ def _directory(name: str) -> dict[str, Any]:
     return {"name": name, "size": 0, "type": "directory", "StorageClass": "DIRECTORY"}
 
 
-def _refuse_unknown(what: str, name: str, known: Iterable[str]) -> None:
+def refuse_unknown(what: str, name: str, known: Iterable[str]) -> None:
     if name in known:
         return
     near = difflib.get_close_matches(name, known, 1, 0.5)

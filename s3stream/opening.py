@@ -2,16 +2,95 @@
 
 from __future__ import annotations
 
-from typing import IO, Any
+from typing import IO, Any, Literal, overload
 
 from .errors import UsageError
-from .files import check_layers, parse_mode
-from .fs import S3StreamFileSystem
+from .files import S3BufferedWriter, S3CompressedWriter, S3TextWriter, check_layers, parse_mode
+from .fs import OPEN_OPTIONS, S3StreamFileSystem, refuse_unknown
 from .options import OPTION_NAMES
 from .store import CONNECTION_OPTIONS
 from .uri import split_uri
+from .writer import S3Writer
+
+_KNOWN = OPTION_NAMES | OPEN_OPTIONS | {*CONNECTION_OPTIONS, "block_size", "client"}
 
 
+_WriteBytes = Literal["wb", "xb", "bw", "bx"]
+_WriteText = Literal["w", "x", "wt", "xt", "tw", "tx"]
+
+
+@overload
+def open(
+    uri: str,
+    mode: _WriteBytes,
+    buffering: Literal[0],
+    *,
+    compression: None = ...,
+    client: Any = ...,
+    **options: Any,
+) -> S3Writer: ...
+@overload
+def open(
+    uri: str,
+    mode: _WriteBytes = ...,
+    *,
+    buffering: Literal[0],
+    compression: None = ...,
+    client: Any = ...,
+    **options: Any,
+) -> S3Writer: ...
+@overload
+def open(
+    uri: str,
+    mode: _WriteBytes = ...,
+    buffering: int = ...,
+    encoding: None = ...,
+    errors: None = ...,
+    newline: None = ...,
+    *,
+    compression: None = ...,
+    client: Any = ...,
+    **options: Any,
+) -> S3BufferedWriter: ...
+@overload
+def open(
+    uri: str,
+    mode: _WriteBytes = ...,
+    buffering: int = ...,
+    encoding: None = ...,
+    errors: None = ...,
+    newline: None = ...,
+    *,
+    compression: str,
+    client: Any = ...,
+    **options: Any,
+) -> S3BufferedWriter | S3CompressedWriter: ...
+@overload
+def open(
+    uri: str,
+    mode: _WriteText,
+    buffering: int = ...,
+    encoding: str | None = ...,
+    errors: str | None = ...,
+    newline: str | None = ...,
+    *,
+    compression: str | None = ...,
+    client: Any = ...,
+    **options: Any,
+) -> S3TextWriter: ...
+@overload
+def open(
+    uri: str,
+    mode: str,
+    buffering: int = ...,
+    encoding: str | None = ...,
+    errors: str | None = ...,
+    newline: str | None = ...,
+    *,
+    compression: str | None = ...,
+    client: Any = ...,
+    **options: Any,
+) -> IO[Any]: ...
 def open(
     uri: str,
     mode: str = "wb",
@@ -23,7 +102,7 @@ def open(
     compression: str | None = None,
     client: Any = None,
     **options: Any,
-) -> IO[Any]:
+) -> Any:
     """Open `s3://bucket/key` like a file: `wb`, `xb` (only where there is none), `rb`, or as text.
 
     `buffering=0` gives the raw `S3Writer`; by default small writes are gathered in C.
@@ -42,16 +121,26 @@ def open(
         raise UsageError(f"client= brings its own connection: drop {', '.join(connection)}")
     if client is not None:
         connection = {"client": client, "skip_instance_cache": True}
-    fs = S3StreamFileSystem(**connection)
+    for name in options:
+        # S3's own parameters begin with a capital, ours never do.
+        if not name[:1].isupper():
+            refuse_unknown("option", name, _KNOWN)
     text: dict[str, Any] = {}
     if parsed.text:
         text = {"encoding": encoding, "errors": errors, "newline": newline}
-    if parsed.reads:
-        # Who opens both ways passes the same options: those for writing have no say here.
-        reading = {name: value for name, value in options.items() if name not in OPTION_NAMES}
-        file: IO[Any] = fs.open(f"{bucket}/{key}", mode, compression=compression, **text, **reading)
-        return file
     path = f"{bucket}/{key}"
+    if parsed.reads:
+        # S3's parameters count for reading too (SSE-C); who opens both ways passes the same
+        # options, and those for writing have no say here.
+        parameters = {name: options.pop(name) for name in list(options) if name[:1].isupper()}
+        parameters = {**(options.get("s3_additional_kwargs") or {}), **parameters}
+        if parameters:
+            connection["s3_additional_kwargs"] = parameters
+        fs = S3StreamFileSystem(**connection)
+        reading = {name: value for name, value in options.items() if name not in OPTION_NAMES}
+        file: IO[Any] = fs.open(path, mode, compression=compression, **text, **reading)
+        return file
+    fs = S3StreamFileSystem(**connection)
     written: IO[Any] = fs.open(
         path, mode, compression=compression, buffering=buffering, **text, **options
     )

@@ -200,6 +200,10 @@ class Transfer:
                 self._state.upload_id = outcome.value
 
     def _fail(self, error: BaseException) -> None:
+        if isinstance(error, S3StreamError) and error.bucket is None:
+            # The pure rooms know sizes, not names.
+            error.bucket, error.key = self._target.bucket, self._target.key
+            error.upload_id = self._state.upload_id
         if self._state.phase not in _LIVE:
             return
         if isinstance(error, UncertainError):

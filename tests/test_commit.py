@@ -1,4 +1,4 @@
-"""A commit that is certain: lost answers, error bodies, conflicts; on stores that differ in them."""
+"""A commit that is certain: lost answers, error bodies, conflicts; on stores that differ."""
 
 from __future__ import annotations
 

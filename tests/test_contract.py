@@ -81,7 +81,7 @@ def test_every_checksum_is_proved_by_a_store_that_can(
     file.write(data)
     file.close()
     assert content(store, bucket, key) == data
-    result = file.result  # type: ignore[attr-defined]  # open() returns a file of ours
+    result = file.result
     if checksum is None:
         assert result.checksum is None
         return
@@ -145,7 +145,7 @@ def test_an_object_that_was_there_stays_when_the_new_one_fails(
     store.client().put_object(Bucket=bucket, Key=key, Body=b"the old one")
     file = s3stream.open(f"s3://{bucket}/{key}", part_size=PART, **store.storage_options())
     file.write(bytes_of(2 * PART))
-    file.discard()  # type: ignore[attr-defined]  # open() returns a file of ours
+    file.discard()
     assert content(store, bucket, key) == b"the old one"
     assert uploads(store, bucket, key) == []
 

@@ -61,7 +61,8 @@ def test_the_two_commands_name_environments_that_there_are() -> None:
 
 def test_the_table_of_options_is_whole() -> None:
     table = README.split("## Options")[1].split("**S3's own")[0]
-    documented = set(re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`.*?) \|", table, re.MULTILINE))))
+    names = "".join(re.findall(r"^\| (`.*?) \|", table, re.MULTILINE))
+    documented = set(re.findall(r"`(\w+)`", names))
     assert documented == OPTION_NAMES - {"s3_additional_kwargs"}
 
 

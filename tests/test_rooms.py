@@ -42,7 +42,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
         {"errors", "files", "options", "store", "uri", "writer"},
         {"fsspec", "os", "pathlib"},
     ),
-    "opening": ({"errors", "files", "fs", "options", "store", "uri"}, set()),
+    "opening": ({"errors", "files", "fs", "options", "store", "uri", "writer"}, set()),
     "__init__": (
         {"errors", "files", "fs", "opening", "options", "state", "writer"},
         set(),

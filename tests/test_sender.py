@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
+from functools import partial
 
 import pytest
 
@@ -43,7 +44,7 @@ def test_errors_are_outcomes_and_free_their_place() -> None:
         raise error
 
     for error in errors:
-        sender.submit(lambda error=error: job(error))
+        sender.submit(partial(job, error))
     assert sender.settle()
     assert [outcome.error for outcome in sender.collect()] == errors
 
@@ -83,7 +84,7 @@ def test_no_thread_outlives_its_job() -> None:
     before = set(threading.enumerate())
     sender: Sender[int] = Sender(4, "test")
     for number in range(20):
-        sender.submit(lambda number=number: number)
+        sender.submit(partial(abs, number))
     assert sender.settle()
     for thread in set(threading.enumerate()) - before:
         thread.join(30)

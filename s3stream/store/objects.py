@@ -10,15 +10,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from ..errors import S3StreamError
 from ..options import MAX_PART_SIZE, MAX_PARTS, GiB
-from .failures import translated
+from .failures import status_of, translated
 from .parameters import Parameters
 
 # One CopyObject takes 5 GiB; larger objects are copied in parts of this size.
 _COPY_PART = 1 * GiB
 # DeleteObjects takes 1,000 keys: https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
 _DELETE_BATCH = 1_000
+_BEYOND_THE_END = 416  # where a slice is empty; the status, because the codes differ
 
 
 @dataclass(frozen=True)
@@ -58,14 +61,19 @@ class Objects:
         )
 
     def read(self, bucket: str, key: str, start: int = 0, end: int | None = None) -> bytes:
-        """Read bytes `start` to `end` (not included; None is the end) of an object."""
+        """Read bytes `start` to `end` (not included; None is the end) of an object, as a slice."""
         arguments = self._for("GetObject", bucket, Key=key)
         if end is not None and end <= start:
             return b""
         if start or end is not None:
             arguments["Range"] = f"bytes={start}-" + ("" if end is None else str(end - 1))
         with translated("cannot read", bucket=bucket, key=key):
-            answer = self._client.get_object(**arguments)
+            try:
+                answer = self._client.get_object(**arguments)
+            except ClientError as error:
+                if status_of(error) == _BEYOND_THE_END:
+                    return b""
+                raise
             with answer["Body"] as body:
                 data: bytes = body.read()
         return data

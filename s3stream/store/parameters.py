@@ -56,6 +56,7 @@ _OURS: dict[str, str] = {
     "IfNoneMatch": "the option if_none_match= or mode 'xb'",
     "Range": "the reader",
 }
+_SECRETS = ("SSECustomerKey", "CopySourceSSECustomerKey")
 _STAND_IN = {"Bucket": "b", "Key": "k", "UploadId": "u", "PartNumber": 1, "CopySource": "b/k"}
 
 # Only what Python itself knows, not /etc/mime.types: the same name gives the same type everywhere.
@@ -79,7 +80,7 @@ class Parameters:
     """
 
     def __init__(self, client: Any, given: Mapping[str, Any]) -> None:
-        self._model = getattr(getattr(client, "meta", None), "service_model", None)
+        self._model: Any = getattr(getattr(client, "meta", None), "service_model", None)
         if getattr(self._model, "service_name", None) != "s3":
             raise UsageError(f"client={client!r}: expected a boto3 S3 client")
         self._given = dict(given)
@@ -91,6 +92,10 @@ class Parameters:
                 near = difflib.get_close_matches(name, known - _OURS.keys(), 1, 0.5)
                 meant = f", did you mean {near[0]}?" if near else ""
                 raise UsageError(f"S3 parameter {name!r}: no S3 call that we make has it{meant}")
+        for name in _SECRETS:
+            # Boto3 takes bytes too, and encodes them; a message of its own would show the value.
+            if not isinstance(self._given.get(name, ""), (bytes, str)):
+                raise UsageError(f"S3 parameter {name}: expected 32 bytes")
         for call in WRITE_CALLS:
             self._validate(call)
 
@@ -106,7 +111,8 @@ class Parameters:
         return members
 
     def _validate(self, call: str) -> None:
-        chosen = self.of(call)
+        # Secrets are checked above.
+        chosen = {n: value for n, value in self.of(call).items() if n not in _SECRETS}
         if not chosen:
             return
         shape = self._model.operation_model(call).input_shape

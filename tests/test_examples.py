@@ -1,0 +1,151 @@
+"""Runs every script of examples/ as a user would, and looks at what it left in the store."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from tests.servers import REGION
+
+if TYPE_CHECKING:
+    from types_boto3_s3.client import S3Client
+
+    from tests.servers import Server
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+MIB = 1 << 20
+
+
+class Run:
+    """One example: runs it under a prefix of its own, then shows what is there."""
+
+    def __init__(self, server: Server, bucket: str, prefix: str, directory: Path) -> None:
+        self.directory = directory
+        self._bucket = bucket
+        self._prefix = prefix
+        self._client: S3Client = server.client()
+        self._environ = {
+            **os.environ,
+            "AWS_ENDPOINT_URL_S3": server.endpoint_url,
+            "AWS_ACCESS_KEY_ID": server.access_key,
+            "AWS_SECRET_ACCESS_KEY": server.secret_key,
+            "AWS_DEFAULT_REGION": REGION,
+            "PYTHONUTF8": "1",
+            "PYTHONWARNINGS": "",  # what a user sees, wherever the tests run
+        }
+
+    def __call__(self, script: str, *arguments: str, scheme: str = "s3") -> str:
+        """Run a script to its end, which must be a good one; returns what it printed."""
+        url = f"{scheme}://{self._bucket}/{self._prefix}"
+        done = subprocess.run(
+            [sys.executable, "-W", "error::RuntimeWarning", EXAMPLES / script, *arguments, url],
+            env=self._environ,
+            cwd=self.directory,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""
+        assert self.unfinished() == []
+        return done.stdout
+
+    def names(self) -> list[str]:
+        """Keys of the objects there, without the prefix."""
+        pages = self._client.get_paginator("list_objects_v2")
+        found = pages.paginate(Bucket=self._bucket, Prefix=f"{self._prefix}/")
+        keys = (entry["Key"] for page in found for entry in page.get("Contents", []))
+        return [key.removeprefix(f"{self._prefix}/") for key in keys]
+
+    def content(self, name: str) -> bytes:
+        key = f"{self._prefix}/{name}"
+        return self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+
+    def unfinished(self) -> list[str]:
+        """Keys of the multipart uploads that are still there."""
+        found = self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=f"{self._prefix}/")
+        return [upload["Key"] for upload in found.get("Uploads", [])]
+
+
+def check_writing(run: Run) -> None:
+    printed = run("writing.py")
+
+    assert run.names() == ["greeting.txt", "squares.bin", "winner.txt"]
+    squares = b"".join((n * n).to_bytes(8, "big") for n in range(100_000))
+    assert run.content("squares.bin") == squares
+    greeting = "Grüß Gott\r\ndzień dobry\r\nこんにちは\r\n"
+    assert run.content("greeting.txt").decode("utf-8") == greeting
+    assert run.content("winner.txt") == b"first\n"
+    assert "squares.bin: 800,000 bytes" in printed
+    assert "(verified by the store)" in printed
+    assert "winner.txt stays as it is" in printed
+    assert "never.csv is not there: the producer has failed" in printed
+
+
+def check_pandas_parquet(run: Run) -> None:
+    printed = run("pandas_parquet.py", scheme="s3stream")
+
+    assert run.names() == ["temperatures.csv.gz", "temperatures.parquet"]
+    frame = pd.read_parquet(io.BytesIO(run.content("temperatures.parquet")))
+    assert frame.shape == (366, 3)
+    text = gzip.decompress(run.content("temperatures.csv.gz")).decode("utf-8")
+    again = pd.read_csv(io.StringIO(text), parse_dates=["day"])
+    pd.testing.assert_frame_equal(again, frame, check_dtype=False)
+    assert "Schiphol" in printed
+
+
+def check_pyarrow_tables(run: Run) -> None:
+    printed = run("pyarrow_tables.py", scheme="s3stream")
+
+    years = [f"by_year/year={year}/part-0.parquet" for year in (2000, 2001, 2002, 2003)]
+    assert run.names() == [*years, "readings.parquet"]
+    table = pq.read_table(io.BytesIO(run.content("readings.parquet")))
+    assert table["reading"].to_pylist() == [n / 7 for n in range(100_000)]
+    for first, name in enumerate(years):
+        part = pq.read_table(io.BytesIO(run.content(name)))
+        assert part.column_names == ["reading"]
+        assert sorted(part["reading"].to_pylist()) == [n / 7 for n in range(first, 100_000, 4)]
+    assert "2003: 25000 readings" in printed
+
+
+def check_copy_large_file(run: Run) -> None:
+    # Half of it can be compressed, half cannot.
+    large = random.Random(20).randbytes(12 * MIB) + b"all work and no play\n" * (12 * MIB // 21)
+    source = run.directory / "large.bin"
+    source.write_bytes(large)
+
+    printed = run("copy_large_file.py", str(source))
+
+    assert run.names() == ["large.bin", "large.bin.gz"]
+    assert run.content("large.bin") == large
+    assert gzip.decompress(run.content("large.bin.gz")) == large
+    assert f"size={len(large)}, parts=3" in printed
+
+
+CHECKS = {
+    "copy_large_file.py": check_copy_large_file,
+    "pandas_parquet.py": check_pandas_parquet,
+    "pyarrow_tables.py": check_pyarrow_tables,
+    "writing.py": check_writing,
+}
+
+
+@pytest.mark.parametrize("script", sorted(path.name for path in EXAMPLES.glob("*.py")))
+def test_example(script: str, seaweedfs: Server, bucket: str, key: str, tmp_path: Path) -> None:
+    assert script in CHECKS, f"examples/{script} has no entry in CHECKS"
+    CHECKS[script](Run(seaweedfs, bucket, key, tmp_path))
+
+
+def test_no_example_is_missing() -> None:
+    assert {path.name for path in EXAMPLES.glob("*.py")} == set(CHECKS)
