@@ -16,7 +16,7 @@ from typing import Any, cast
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
-from .errors import AlreadyExistsError, NotFoundError, S3StreamError, UsageError
+from .errors import AlreadyExistsError, NotFoundError, PreconditionError, UsageError
 from .files import check_layers, parse_mode, wrap
 from .options import OPTION_NAMES, MiB, WriteOptions
 from .store import CONNECTION_OPTIONS, Objects, Version, connect
@@ -149,19 +149,14 @@ class S3StreamFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
     ) -> Any:
         for name in kwargs:
             refuse_unknown("reading option", name, OPEN_OPTIONS)
-        size = kwargs.pop("size", None)
-        version = None if size is not None else self.info(path)
-        if version is not None and version["type"] == "directory":
-            raise IsADirectoryError(f"s3://{path} is a prefix, not an object")
-        return S3ReadFile(
-            self,
-            path,
-            "rb",
-            block_size or "default",
-            cache_options=cache_options,
-            size=size if version is None else version["size"],
-            **kwargs,
-        )
+        # Asked of the store and not of a kept listing: the object may have been replaced since.
+        try:
+            version = self._objects().head(*split_path(path))
+        except NotFoundError as missing:
+            if self.isdir(path):
+                raise IsADirectoryError(f"s3://{path} is a prefix, not an object") from missing
+            raise
+        return S3ReadFile(self, version, path, block_size, cache_options, **kwargs)
 
     def _writer(self, path: str, block_size: int | None = None, **kwargs: Any) -> S3Writer:
         bucket, key = split_path(path)
@@ -410,8 +405,8 @@ class S3StreamFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
         with Path(lpath).open("rb") as source:
             callback.set_size(os.fstat(source.fileno()).st_size)
             with self.open(rpath, verb, buffering=0, **kwargs) as file:
-                while chunk := source.read(MiB):
-                    callback.relative_update(file.write(chunk))
+                while data := source.read(MiB):
+                    callback.relative_update(file.write(data))
 
     # -- listings kept
 
@@ -441,13 +436,31 @@ class S3StreamFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
 
 
 class S3ReadFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no types
-    """fsspec's buffered, cached reader over ranged GetObject."""
+    """fsspec's buffered, cached reader over ranged GetObject of one version of an object."""
+
+    def __init__(
+        self,
+        fs: S3StreamFileSystem,
+        version: Version,
+        path: str,
+        block_size: int | None,
+        cache_options: Mapping[str, Any] | None,
+        **kwargs: Any,
+    ) -> None:
+        self._etag = version.etag
+        kwargs["size"] = version.size
+        super().__init__(
+            fs, path, "rb", block_size or "default", cache_options=cache_options, **kwargs
+        )
 
     def _fetch_range(self, start: int, end: int) -> bytes:
         bucket, key = split_path(self.path)
-        data: bytes = self.fs._objects().read(bucket, key, start, end)
+        data: bytes = self.fs._objects().read(bucket, key, start, end, etag=self._etag)
         if len(data) != min(end, self.size) - start:
-            raise S3StreamError("the object was replaced while it was read", bucket=bucket, key=key)
+            # A store that ignores If-Match.
+            raise PreconditionError(
+                "the object was replaced while it was read", bucket=bucket, key=key
+            )
         return data
 
 

@@ -1,109 +1,257 @@
-"""Jobs on threads: at most N at once, every outcome collected once, no thread left."""
+"""The row of jobs: never more than N at once, every outcome told once, no thread left behind."""
 
 from __future__ import annotations
 
+import glob
+import shutil
 import subprocess
 import sys
 import threading
-from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from s3stream.sender import Sender
+import s3stream
+from s3stream.sender import Outcome, Sender
+from tests.test_memory import PATIENCE, running, waits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SENDER = Path(s3stream.__file__).parent / "sender.py"
 
 
-def test_no_more_than_so_many_jobs_are_in_flight_and_submit_waits() -> None:
-    sender: Sender[int] = Sender(3, "test")
-    gate, running = threading.Event(), threading.Barrier(4)
+def threads_named(name: str) -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == name]
 
-    def job() -> int:
-        running.wait(30)
-        gate.wait(30)
-        return 1
+
+def failing(error: BaseException) -> Callable[[], str]:
+    def job() -> str:
+        raise error
+
+    return job
+
+
+def test_n_jobs_run_at_once_and_the_next_has_to_wait() -> None:
+    sender: Sender[bool] = Sender(3, "t")
+    meeting, leave = threading.Barrier(4), threading.Event()
+
+    def job() -> bool:
+        meeting.wait(PATIENCE)
+        return leave.wait(PATIENCE)
 
     for _ in range(3):
         sender.submit(job)
-    running.wait(30)
+    meeting.wait(PATIENCE)  # all three run at this moment
     assert sender.in_flight == 3
-    fourth = threading.Thread(target=lambda: sender.submit(lambda: 4))
-    fourth.start()
-    assert fourth.is_alive()
-    assert sender.in_flight == 3
-    gate.set()
-    fourth.join()
-    assert sender.settle()
-    assert sorted(outcome.value or 0 for outcome in sender.collect()) == [1, 1, 1, 4]
+    with running(lambda: sender.submit(lambda: True)) as producer:
+        assert waits(producer)
+        assert sender.in_flight == 3
+        leave.set()
+    assert sender.settle(PATIENCE)
+    assert sender.in_flight == 0
+    assert [outcome.value for outcome in sender.collect()] == [True] * 4
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+def test_never_more_than_n_jobs_run_at_once(concurrency: int) -> None:
+    sender: Sender[None] = Sender(concurrency, "t")
+    lock = threading.Lock()
+    running_now, most = 0, 0
+
+    def job() -> None:
+        nonlocal running_now, most
+        with lock:
+            running_now += 1
+            most = max(most, running_now)
+        with lock:
+            running_now -= 1
+
+    for _ in range(300):
+        sender.submit(job)
+    assert sender.settle(PATIENCE)
+    assert 1 <= most <= concurrency
+    assert len(sender.collect()) == 300
+
+
+def test_each_outcome_is_told_once_errors_among_them() -> None:
+    sender: Sender[str] = Sender(1, "t")
+    error = ValueError("no")
+    for job in (lambda: "first", failing(error), lambda: "third"):
+        sender.submit(job)
+    assert sender.settle(PATIENCE)
+    assert sender.collect() == [
+        Outcome("first", None),
+        Outcome(None, error),
+        Outcome("third", None),
+    ]
     assert sender.collect() == []
+    sender.submit(lambda: "fourth")
+    assert sender.settle(PATIENCE)
+    assert sender.collect() == [Outcome("fourth", None)]
 
 
-def test_errors_are_outcomes_and_free_their_place() -> None:
-    sender: Sender[int] = Sender(1, "test")
-    errors: list[BaseException] = [ValueError("no"), KeyboardInterrupt(), SystemExit(3)]
+def test_what_has_ended_can_be_collected_while_the_rest_runs() -> None:
+    sender: Sender[str] = Sender(2, "t")
+    ended, leave = threading.Event(), threading.Event()
 
-    def job(error: BaseException) -> int:
-        raise error
+    def slow() -> str:
+        assert leave.wait(PATIENCE)
+        return "slow"
 
-    for error in errors:
-        sender.submit(partial(job, error))
-    assert sender.settle()
-    assert [outcome.error for outcome in sender.collect()] == errors
-
-
-def test_settle_says_when_the_time_was_not_enough() -> None:
-    sender: Sender[int] = Sender(1, "test")
-    gate = threading.Event()
-    sender.submit(lambda: int(gate.wait(30)))
-    assert not sender.settle(0)
-    gate.set()
-    assert sender.settle(30)
+    sender.submit(slow)
+    with running(lambda: (sender.submit(lambda: "quick"), sender.submit(ended.set))):
+        pass  # the third was let in: the second has ended
+    assert ended.wait(PATIENCE)
+    assert "quick" in [outcome.value for outcome in sender.collect()]
+    leave.set()
+    assert sender.settle(PATIENCE)
+    assert "slow" in [outcome.value for outcome in sender.collect()]
 
 
-@pytest.mark.parametrize("busy", [True, False])
-def test_an_epilogue_is_called_once_when_all_have_ended(busy: bool) -> None:
-    sender: Sender[int] = Sender(2, "test")
-    gate, done = threading.Event(), threading.Event()
-    called: list[int] = []
-
-    def epilogue() -> None:
-        called.append(sender.in_flight)
-        done.set()
-
-    if busy:
-        for _ in range(2):
-            sender.submit(lambda: int(gate.wait(30)))
-    sender.when_settled(epilogue)
-    assert called == ([] if busy else [0])
-    gate.set()
-    assert done.wait(30)
-    sender.submit(lambda: 0)
-    sender.settle()
-    assert called == [0]
+def test_settle_tells_whether_all_has_ended() -> None:
+    sender: Sender[bool] = Sender(2, "t")
+    assert sender.settle(0) is True
+    leave = threading.Event()
+    sender.submit(lambda: leave.wait(PATIENCE))
+    assert sender.settle(0) is False
+    leave.set()
+    assert sender.settle() is True
 
 
-def test_no_thread_outlives_its_job() -> None:
-    before = set(threading.enumerate())
-    sender: Sender[int] = Sender(4, "test")
-    for number in range(20):
-        sender.submit(partial(abs, number))
-    assert sender.settle()
-    for thread in set(threading.enumerate()) - before:
-        thread.join(30)
-    assert set(threading.enumerate()) == before
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()], ids=repr)
+def test_a_job_that_ends_in_no_ordinary_error_loses_no_place(error: BaseException) -> None:
+    sender: Sender[str] = Sender(1, "t")
+    for _ in range(3):
+        sender.submit(failing(error))
+    sender.submit(lambda: "still running")
+    assert sender.settle(PATIENCE)
+    outcomes = sender.collect()
+    assert [outcome.error for outcome in outcomes] == [error, error, error, None]
+    assert outcomes[-1].value == "still running"
 
 
-def test_a_job_is_done_even_when_the_interpreter_starts_no_more_threads() -> None:
-    program = """
-import atexit
-from s3stream.sender import Sender
+def test_threads_come_with_jobs_and_go_with_them() -> None:
+    name = "s3stream comes and goes"
+    sender: Sender[bool] = Sender(3, name)
+    assert threads_named(name) == []
+    meeting = threading.Barrier(4)
+    for _ in range(3):
+        sender.submit(lambda: meeting.wait(PATIENCE) >= 0)
+    threads = threads_named(name)
+    assert len(threads) == 3
+    assert all(thread.daemon for thread in threads)
+    meeting.wait(PATIENCE)
+    assert sender.settle(PATIENCE)
+    for thread in threads:
+        thread.join(PATIENCE)  # what is left of it after its job is a matter of microseconds
+    assert threads_named(name) == []
 
-@atexit.register
-def last():
-    sender = Sender(1, "last")
-    sender.submit(lambda: "done at exit")
-    sender.settle()
-    print(sender.collect()[0].value)
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+
+def test_an_epilogue_is_called_at_once_when_nothing_runs() -> None:
+    sender: Sender[str] = Sender(2, "t")
+    sender.submit(lambda: "over")
+    assert sender.settle(PATIENCE)
+    called: list[threading.Thread] = []
+    sender.when_settled(lambda: called.append(threading.current_thread()))
+    assert called == [threading.current_thread()]
+    sender.submit(lambda: "later")
+    assert sender.settle(PATIENCE)
+    assert len(called) == 1
+
+
+def test_an_epilogue_is_called_once_by_the_last_job_to_end() -> None:
+    name = "s3stream stragglers"
+    sender: Sender[bool] = Sender(2, name)
+    leave = [threading.Event(), threading.Event()]
+    called: list[tuple[int, bool]] = []
+    for event in leave:
+        sender.submit(lambda event=event: event.wait(PATIENCE))  # type: ignore[misc]
+    threads = threads_named(name)
+    own = threading.current_thread()
+    sender.when_settled(
+        lambda: called.append((sender.in_flight, threading.current_thread() is not own))
     )
-    assert done.stdout == "done at exit\n"
+    leave[0].set()
+    with running(lambda: sender.submit(lambda: True)):
+        pass  # let in: the first has ended
+    assert called == []
+    leave[1].set()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert sender.settle(PATIENCE)
+    for thread in threads_named(name):
+        thread.join(PATIENCE)
+    assert called == [(0, True)]
+    sender.submit(lambda: True)
+    assert sender.settle(PATIENCE)
+    assert len(called) == 1
+
+
+def python(version: str) -> str:
+    """A Python of this version, or a skip."""
+    if version == "this":
+        return sys.executable
+    candidates = [shutil.which(f"python{version}")]
+    candidates += sorted(glob.glob(str(Path.home() / f".pyenv/versions/{version}.*/bin/python3")))
+    for candidate in filter(None, candidates):
+        probe = [candidate, "-c", "import sys; print(sys.version)"]
+        run = subprocess.run(probe, capture_output=True, text=True, timeout=60, check=False)
+        if run.returncode == 0 and run.stdout.startswith(version):
+            return candidate
+    pytest.skip(f"there is no Python {version}")
+
+
+def run_beside_sender(program: str, version: str) -> list[str]:
+    """Run a program that can import `sender`; returns the lines that it prints."""
+    run = subprocess.run(
+        [python(version), "-c", program],
+        cwd=SENDER.parent,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (run.returncode, run.stderr) == (0, "")
+    return run.stdout.splitlines()
+
+
+VERSIONS = pytest.mark.parametrize("version", ["this", "3.10", "3.12", "3.13"])
+
+
+@VERSIONS
+def test_jobs_run_while_the_interpreter_goes_down(version: str) -> None:
+    # From Python 3.12 on no thread can be started then.
+    program = """if True:
+        import atexit, sender
+
+        def failing():
+            raise ValueError("no")
+
+        def late():
+            for _ in range(3):
+                row.submit(lambda: "sent")
+            row.submit(failing)
+            row.when_settled(lambda: print("settled"))
+            print(row.settle(60), sorted(str(o.value) for o in row.collect()), row.in_flight)
+
+        row = sender.Sender(2, "late")
+        atexit.register(late)
+    """
+    assert sorted(run_beside_sender(program, version)) == [
+        "True ['None', 'sent', 'sent', 'sent'] 0",
+        "settled",
+    ]
+
+
+@VERSIONS
+def test_a_job_that_hangs_keeps_no_process_alive(version: str) -> None:
+    program = """if True:
+        import threading, sender
+
+        row = sender.Sender(2, "hangs")
+        row.submit(threading.Event().wait)
+        print(row.in_flight)
+    """
+    assert run_beside_sender(program, version) == ["1"]

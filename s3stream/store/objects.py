@@ -60,9 +60,21 @@ class Objects:
             answer["Metadata"],
         )
 
-    def read(self, bucket: str, key: str, start: int = 0, end: int | None = None) -> bytes:
-        """Read bytes `start` to `end` (not included; None is the end) of an object, as a slice."""
+    def read(
+        self,
+        bucket: str,
+        key: str,
+        start: int = 0,
+        end: int | None = None,
+        etag: str | None = None,
+    ) -> bytes:
+        """Read bytes `start` to `end` (not included; None is the end) of an object, as a slice.
+
+        With an `etag`, raises `PreconditionError` when the object has another one by now.
+        """
         arguments = self._for("GetObject", bucket, Key=key)
+        if etag is not None:
+            arguments["IfMatch"] = etag
         if end is not None and end <= start:
             return b""
         if start or end is not None:

@@ -84,6 +84,8 @@ class Parameters:
         if getattr(self._model, "service_name", None) != "s3":
             raise UsageError(f"client={client!r}: expected a boto3 S3 client")
         self._given = dict(given)
+        if not self._given:
+            return
         known = {name for call in (*WRITE_CALLS, *OTHER_CALLS) for name in self._members(call)}
         for name in self._given:
             if name in _OURS:

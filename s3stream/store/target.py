@@ -54,11 +54,8 @@ class Target:
         self.bucket = bucket
         self.key = key
         self._client = client
-        given = dict(options.s3_additional_kwargs)
-        content_type = guess_content_type(key)
-        if content_type is not None:
-            given.setdefault("ContentType", content_type)
-        self._parameters = Parameters(client, given)
+        self._parameters = Parameters(client, options.s3_additional_kwargs)
+        self._content_type = guess_content_type(key)
         self._algorithm = None if options.checksum is None else ALGORITHMS[options.checksum]
         self._condition: dict[str, str] = {}
         self._writer_id: str | None = None
@@ -206,6 +203,8 @@ class Target:
 
     def _for_new_object(self, call: str) -> dict[str, Any]:
         arguments = self._for(call)
+        if self._content_type is not None:
+            arguments.setdefault("ContentType", self._content_type)
         if self._writer_id is not None:
             metadata = {**arguments.get("Metadata", {}), _WRITER_ID: self._writer_id}
             arguments["Metadata"] = metadata

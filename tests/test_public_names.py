@@ -1,0 +1,69 @@
+"""What `import s3stream` offers: the promised names, in order, each with words to explain it."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import s3stream
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PACKAGE = Path(s3stream.__file__).parent
+
+# Once published a name stays. New ones are added here.
+PROMISED = """
+AccessDeniedError AlreadyExistsError Checksum CleanupError IntegrityError NotFoundError
+PreconditionError S3BufferedWriter S3CompressedWriter S3StreamError S3StreamFileSystem S3TextWriter
+S3Writer TimedOutError TooLargeError UncertainError UploadResult UsageError WriteOptions open
+""".split()
+
+Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def public(tree: ast.Module | ast.ClassDef, name: str) -> Iterator[tuple[str, Documented]]:
+    """A module or class and all that is public in it."""
+    yield name, tree
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            if node.name.startswith("_"):
+                continue
+            if isinstance(node, ast.ClassDef):
+                yield from public(node, f"{name}.{node.name}")
+            else:
+                yield f"{name}.{node.name}", node
+
+
+def test_the_promised_names_are_there_and_no_other() -> None:
+    assert sorted(s3stream.__all__) == PROMISED
+
+
+def test_the_names_are_sorted_and_unique() -> None:
+    assert list(s3stream.__all__) == sorted(set(s3stream.__all__))
+
+
+@pytest.mark.parametrize("name", s3stream.__all__)
+def test_a_public_name_can_be_explained(name: str) -> None:
+    value = getattr(s3stream, name)
+    assert inspect.getdoc(value)
+    assert value.__doc__, "inherited words do not count"
+    assert value.__module__.startswith("s3stream")
+
+
+def test_every_public_module_class_and_function_has_a_docstring() -> None:
+    silent = [
+        name
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for name, node in public(ast.parse(path.read_text(encoding="utf-8")), path.stem)
+        if not ast.get_docstring(node)
+    ]
+    assert silent == []
+
+
+def test_the_package_says_that_it_is_typed() -> None:
+    assert (PACKAGE / "py.typed").exists()
