@@ -52,7 +52,9 @@ class S3StreamError(OSError):
             "upload_id": self.upload_id,
             "part_number": self.part_number,
         }
-        return _rebuild, (type(self), self.message, where)
+        notes = getattr(self, "__notes__", None)
+        kept = {} if notes is None else {"__notes__": notes}
+        return _rebuild, (type(self), self.message, where), kept
 
 
 def _rebuild(kind: type[S3StreamError], message: str, where: dict[str, Any]) -> S3StreamError:

@@ -484,6 +484,7 @@ def _directory(name: str) -> dict[str, Any]:
 
 
 def refuse_unknown(what: str, name: str, known: Iterable[str]) -> None:
+    """Raise `UsageError` for a name that is not known, with the nearest one that is."""
     if name in known:
         return
     near = difflib.get_close_matches(name, known, 1, 0.5)

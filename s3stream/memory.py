@@ -50,13 +50,11 @@ class Memory:
         if room > self.limit // 3:
             return self._take_file(room)
         with self._changed:
-            self._changed.wait_for(lambda: self.alive + size <= self.limit)
-            self._count(size)
+            self._grant(size)
             recycled = next((b for b in self._free if len(b) == size), None)
             if recycled is not None:
-                self._free.remove(recycled)
-            elif self.alive + sum(map(len, self._free)) > self.limit:
-                self._free.clear()
+                self._free = [b for b in self._free if b is not recycled]
+            self._make_way()
             self._usual = max(self._usual, size)
         buffer = bytearray(size) if recycled is None else recycled
         with self._changed:
@@ -71,8 +69,8 @@ class Memory:
         elif size > len(buffer):
             more = size - len(buffer)
             with self._changed:
-                self._changed.wait_for(lambda: self.alive + more <= self.limit)
-                self._count(more)
+                self._grant(more)
+                self._make_way()
                 self._lent[id(buffer)] += more
                 self._usual = max(self._usual, size)
             buffer.extend(bytes(more))
@@ -100,9 +98,15 @@ class Memory:
         with self._changed:
             self._free.clear()
 
-    def _count(self, size: int) -> None:
+    def _grant(self, size: int) -> None:
+        self._changed.wait_for(lambda: self.alive + size <= self.limit)
         self.alive += size
         self.peak = max(self.peak, self.alive)
+
+    def _make_way(self) -> None:
+        # What is kept for recycling must not come on top of the limit.
+        if self.alive + sum(map(len, self._free)) > self.limit:
+            self._free.clear()
 
     def _take_file(self, size: int) -> Buffer:
         if self._spool is False:

@@ -70,7 +70,9 @@ class WriteOptions:
             "part_size", self.min_part_size, MAX_PART_SIZE, "min_part_size and 5 GiB"
         )
         self._whole_number("max_parts", 1, MAX_PARTS)
-        self._whole_number("reserve", 0, self.part_size, "0 and part_size")
+        # A tail below the reserve joins the part before it, which must still be one that S3 takes.
+        most = min(self.part_size, MAX_PART_SIZE - self.part_size)
+        self._whole_number("reserve", 0, most, "part_size, and 5 GiB for both together")
         self._whole_number("max_concurrency", 1, 1_000)
         if self.memory is not None:
             self._whole_number("memory", 3 * self.part_size, 1 * TiB, "three part_size and 1 TiB")
@@ -80,6 +82,8 @@ class WriteOptions:
         self._one_of("publish", ("close", "commit"))
         self._one_of("if_none_match", (None, "*"))
         self._one_of("equal_parts", (True, False))
+        if not isinstance(self.if_match, (str, type(None))):
+            raise UsageError(f"if_match={self.if_match!r}: expected an ETag, a string, or None")
         if self.if_match is not None and self.if_none_match is not None:
             raise UsageError("if_match and if_none_match exclude each other: choose one")
         if not isinstance(self.spool, (bool, str)):

@@ -62,7 +62,7 @@ def plan_parts(options: WriteOptions) -> Plan:
     """
     # A tail below the reserve joins the part before it, which must not outgrow the store for that.
     largest = MAX_PART_SIZE - options.reserve
-    start = min(options.part_size, largest)
+    start = options.part_size
     hint = options.size_hint or 0
     if options.equal_parts:
         plan = Plan(start, options.max_parts, False, 0, largest)

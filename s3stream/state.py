@@ -114,9 +114,9 @@ class UploadState:
 
     def fail(self, error: BaseException) -> None:
         """Keep the first error; later ones are its consequences."""
+        self.on(Event.FAIL)
         if self.error is None:
             self.error = error
-        self.on(Event.FAIL)
 
     def commit(self, result: UploadResult) -> None:
         """The object is there."""

@@ -13,11 +13,13 @@ def split_path(path: str) -> tuple[str, str]:
     The key is empty when there is none. Raises `UsageError` for another scheme.
     """
     scheme, found, rest = path.partition("://")
-    if not found:
-        rest = path
+    if not found or "/" in scheme:  # a key may hold "://"
+        rest = path.lstrip("/")
     elif scheme not in SCHEMES:
         raise UsageError(f"{path!r}: the scheme is {scheme!r}, expected s3://bucket/key")
-    bucket, _, key = rest.lstrip("/").partition("/")
+    bucket, _, key = rest.partition("/")
+    if key and not bucket:
+        raise UsageError(f"{path!r} names no bucket, expected s3://bucket/key")
     return bucket, key
 
 

@@ -14,14 +14,15 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import struct
 import threading
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 from xml.sax.saxutils import escape
+
+from tests.wire import Exchange, HangUp, Head, Wire, classify
 
 if TYPE_CHECKING:
     import ssl
@@ -29,181 +30,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self  # in typing from Python 3.11 on
 
+    from tests.faults import Fault
+
 ANY = "*"  # as an operation: every request
-PIECE = 256 * 1024
-
-
-# --- the log -------------------------------------------------------------------------------------
-
-
-@dataclass(eq=False)
-class Exchange:
-    """One request and what became of it."""
-
-    number: int  # counts from 1 in order of arrival
-    operation: str
-    method: str
-    path: str  # as sent, without the query
-    query: dict[str, str]
-    request_headers: dict[str, str]  # names in lower case
-    status: int | None = None  # what the client was answered; None: nothing (yet)
-    store_status: int | None = None  # what the store answered, whether the client saw it or not
-    fault: Fault | None = None  # what happened to it
-    finished: bool = False  # answered, or given up
-
-    @property
-    def part_number(self) -> int | None:
-        value = self.query.get("partNumber")
-        return int(value) if value else None
-
-    @property
-    def size(self) -> int:
-        """Bytes of content, without the framing that aws-chunked puts around it."""
-        headers = self.request_headers
-        length = headers.get("content-length", "0")
-        return int(headers.get("x-amz-decoded-content-length", length))
-
-
-# Method, bucket or key, the query parameter it must have. The first row that fits counts.
-_OPERATIONS = (
-    ("PUT", "key", "uploadId", "UploadPart"),
-    ("PUT", "key", None, "PutObject"),
-    ("POST", "key", "uploads", "CreateMultipartUpload"),
-    ("POST", "key", "uploadId", "CompleteMultipartUpload"),
-    ("DELETE", "key", "uploadId", "AbortMultipartUpload"),
-    ("DELETE", "key", None, "DeleteObject"),
-    ("GET", "key", "uploadId", "ListParts"),
-    ("GET", "key", None, "GetObject"),
-    ("HEAD", "key", None, "HeadObject"),
-    ("GET", "bucket", "uploads", "ListMultipartUploads"),
-    ("GET", "bucket", "list-type", "ListObjectsV2"),
-    ("POST", "bucket", "delete", "DeleteObjects"),
-    ("PUT", "bucket", None, "CreateBucket"),
-    ("HEAD", "bucket", None, "HeadBucket"),
-)
-_COPIES = {"UploadPart": "UploadPartCopy", "PutObject": "CopyObject"}
-
-
-def classify(method: str, path: str, query: dict[str, str], headers: dict[str, str]) -> str:
-    """The S3 operation of a path-style request; "other" when it is none that we know."""
-    bucket, _, key = path.lstrip("/").partition("/")
-    level = "key" if key else "bucket" if bucket else "service"
-    for its_method, its_level, parameter, operation in _OPERATIONS:
-        if (method, level) == (its_method, its_level):
-            if parameter is None and "" in query.values():
-                return "other"  # a subresource: ?acl, ?tagging, ...
-            if parameter is None or parameter in query:
-                copies = "x-amz-copy-source" in headers
-                return _COPIES.get(operation, operation) if copies else operation
-    return "other"
-
-
-# --- HTTP on a socket ----------------------------------------------------------------------------
-
-
-class _Head:
-    """The first line and the headers of a message."""
-
-    def __init__(self, lines: list[bytes]) -> None:
-        self._lines = lines
-        self.words = lines[0].decode("latin-1").split(None, 2)
-        pairs = (line.decode("latin-1").partition(":") for line in lines[1:])
-        self.headers = {name.strip().lower(): value.strip() for name, _, value in pairs}
-
-    def raw(self, *, without: bytes = b"\0") -> bytes:
-        kept = (line for line in self._lines if not line.lower().startswith(without))
-        return b"".join(kept) + b"\r\n"
-
-
-class _Wire:
-    """A socket, and the reading of HTTP messages from it."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.sock = sock
-        self.send = sock.sendall
-        self.is_last = False  # whether the connection ends with the message being read
-        self._reader = sock.makefile("rb", buffering=PIECE)
-
-    def head(self) -> _Head | None:
-        """The head of the next message; None at the end of the connection."""
-        lines: list[bytes] = []
-        while (line := self._reader.readline()) not in (b"\r\n", b""):
-            lines.append(line)
-        if not line or not lines:
-            return None
-        head = _Head(lines)
-        self.is_last = head.headers.get("connection", "").lower() == "close"
-        return head
-
-    def body(self, head: _Head, *, until_close: bool = False) -> Iterator[bytes]:
-        """The body as it is on the wire, chunk sizes included, piece by piece."""
-        if head.headers.get("transfer-encoding", "").lower() == "chunked":
-            size = -1
-            while size != 0:
-                line = self._line()
-                size = int(line.partition(b";")[0], 16)
-                yield line + (self._read(size + 2) if size else b"")
-            while (line := self._line()) != b"\r\n":
-                yield line  # a trailer
-            yield line
-        elif "content-length" in head.headers:
-            left = int(head.headers["content-length"])
-            while left:
-                piece = self._read(min(left, PIECE))
-                left -= len(piece)
-                yield piece
-        elif until_close:
-            self.is_last = True
-            while piece := self._reader.read(PIECE):
-                yield piece
-
-    def _line(self) -> bytes:
-        if line := self._reader.readline():
-            return line
-        raise ConnectionError("the connection ended within a body")
-
-    def _read(self, size: int) -> bytes:
-        piece: bytes = self._reader.read(size)
-        if len(piece) == size:
-            return piece
-        raise ConnectionError("the connection ended within a body")
-
-    def is_usable(self) -> bool:
-        """Whether an idle connection is still open: something to read would be its end."""
-        self.sock.settimeout(0)
-        try:
-            self.sock.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return True
-        except OSError:
-            return False
-        else:
-            return False
-        finally:
-            self.sock.settimeout(None)
-
-    def shut(self) -> None:
-        """Wake whoever reads or writes here."""
-        with contextlib.suppress(OSError):  # it is closed already
-            self.sock.shutdown(socket.SHUT_RDWR)
-
-    def close(self, *, reset: bool = False) -> None:
-        with contextlib.suppress(OSError):  # the other side was faster
-            if reset:  # no lingering: the kernel sends RST instead of FIN
-                self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self._reader.close()
-        self.sock.close()
-
-
-# --- one connection ------------------------------------------------------------------------------
-
-
-class HangUp(Exception):  # noqa: N818 - no error, but what a fault is there for
-    """Ends a client's connection: in good order, or with a reset."""
-
-    def __init__(self, *, reset: bool) -> None:
-        self.reset = reset
 
 
 class Connection:
@@ -213,12 +42,12 @@ class Connection:
     """
 
     exchange: Exchange
-    _head: _Head
+    _head: Head
 
-    def __init__(self, proxy: Proxy, client: _Wire) -> None:
+    def __init__(self, proxy: Proxy, client: Wire) -> None:
         self._proxy = proxy
         self._client = client
-        self._store: _Wire | None = None
+        self._store: Wire | None = None
 
     def serve(self) -> None:
         reset = True
@@ -322,152 +151,6 @@ class Connection:
         return self._client.is_last or (self._store is not None and self._store.is_last)
 
 
-# --- faults --------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Fault:
-    """What happens to a request instead of being forwarded and answered."""
-
-    def fits(self, exchange: Exchange) -> bool:
-        """Whether it can happen to this request."""
-        return True
-
-    def happen(self, connection: Connection) -> Iterator[bytes]:
-        """The answer for the client; HangUp when there shall be none."""
-        raise NotImplementedError
-
-    def release(self) -> None:
-        """Called when the proxy closes: nobody may wait any longer."""
-
-
-@dataclass(frozen=True)
-class Refuse(Fault):
-    """The connection is closed before the body is read."""
-
-    def happen(self, connection: Connection) -> NoReturn:
-        raise HangUp(reset=False)
-
-
-@dataclass(frozen=True)
-class ResetBeforeBody(Fault):
-    """The connection is reset before the body is read."""
-
-    def happen(self, connection: Connection) -> NoReturn:
-        raise HangUp(reset=True)
-
-
-@dataclass(frozen=True)
-class ResetInBody(Fault):
-    """The connection is reset when about `after` bytes of the body have been read."""
-
-    after: int = 0
-
-    def happen(self, connection: Connection) -> NoReturn:
-        seen = 0
-        for piece in connection.body():
-            seen += len(piece)
-            if seen >= self.after:
-                break
-        raise HangUp(reset=True)
-
-
-@dataclass(frozen=True)
-class ResetAfterBody(Fault):
-    """The connection is reset when the body has been read; the store never sees the request."""
-
-    def happen(self, connection: Connection) -> NoReturn:
-        for _ in connection.body():
-            pass
-        raise HangUp(reset=True)
-
-
-@dataclass(frozen=True)
-class LoseAnswer(Fault):
-    """The store does what it was asked, and the connection is reset instead of answering."""
-
-    def happen(self, connection: Connection) -> NoReturn:
-        for _ in connection.forward(connection.body()):
-            pass  # to its end: then the store has done its work
-        raise HangUp(reset=True)
-
-
-@dataclass(frozen=True)
-class Answer(Fault):
-    """The body is read and an S3 error is answered; the store never sees the request."""
-
-    status: int
-    code: str
-    message: str = ""
-    headers: tuple[tuple[str, str], ...] = ()
-
-    def happen(self, connection: Connection) -> Iterator[bytes]:
-        return connection.answer(self.status, self.code, self.message, *self.headers)
-
-
-@dataclass(frozen=True)
-class ErrorIn200(Fault):
-    """Like Answer, with status 200: the error shows in the body only."""
-
-    code: str
-    message: str = ""
-
-    def happen(self, connection: Connection) -> Iterator[bytes]:
-        return connection.answer(200, self.code, self.message)
-
-
-@dataclass(frozen=True)
-class FlipByte(Fault):
-    """One byte of the body is changed on the way. Passes over bodies that have no such byte."""
-
-    at: int = 0
-
-    def fits(self, exchange: Exchange) -> bool:
-        return exchange.size > self.at
-
-    def happen(self, connection: Connection) -> Iterator[bytes]:
-        whole = bytearray().join(connection.body())
-        whole[self.at + connection.framing(whole)] ^= 1
-        return connection.forward([bytes(whole)])
-
-
-@dataclass(frozen=True)
-class Delay(Fault):
-    """The body is read, and forwarded so much later."""
-
-    seconds: float
-
-    def happen(self, connection: Connection) -> Iterator[bytes]:
-        return connection.forward_later(lambda: connection.sleep(self.seconds))
-
-
-@dataclass(frozen=True)
-class Hold(Fault):
-    """The body is read, and forwarded when the event is set. Puts requests in order."""
-
-    event: threading.Event = field(default_factory=threading.Event)
-
-    def happen(self, connection: Connection) -> Iterator[bytes]:
-        return connection.forward_later(self.event.wait)
-
-    def release(self) -> None:
-        self.event.set()
-
-
-@dataclass(frozen=True)
-class Hang(Hold):
-    """The body is read, and never answered; when the event is set the connection is closed."""
-
-    def happen(self, connection: Connection) -> NoReturn:
-        for _ in connection.body():
-            pass
-        self.event.wait()
-        raise HangUp(reset=False)
-
-
-# --- the proxy -----------------------------------------------------------------------------------
-
-
 @dataclass
 class _Rule:
     operation: str
@@ -503,7 +186,7 @@ class Proxy:
         self._log: list[Exchange] = []
         self._in_flight: Counter[str] = Counter()
         self._peaks: Counter[str] = Counter()
-        self._wires: set[_Wire] = set()
+        self._wires: set[Wire] = set()
         self._threads: list[threading.Thread] = []
         self.closed = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
@@ -595,7 +278,7 @@ class Proxy:
 
     # What the connections need.
 
-    def _arrived(self, head: _Head) -> tuple[Exchange, Fault | None]:
+    def _arrived(self, head: Head) -> tuple[Exchange, Fault | None]:
         """Enter a request into the log; the fault that takes it."""
         method, target = head.words[:2]
         parts = urlsplit(target)
@@ -640,19 +323,19 @@ class Proxy:
                 sock.settimeout(10)  # nobody could wake it
                 sock = self._tls.wrap_socket(sock, server_side=True)
                 sock.settimeout(None)
-            Connection(self, self._keep(_Wire(sock))).serve()
+            Connection(self, self._keep(Wire(sock))).serve()
 
-    def _connect(self) -> _Wire:
-        return self._keep(_Wire(socket.create_connection(self._store_address)))
+    def _connect(self) -> Wire:
+        return self._keep(Wire(socket.create_connection(self._store_address)))
 
-    def _keep(self, wire: _Wire) -> _Wire:
+    def _keep(self, wire: Wire) -> Wire:
         with self._changed:
             self._wires.add(wire)
             if self.closed.is_set():
                 wire.shut()
         return wire
 
-    def _drop(self, wire: _Wire | None, *, reset: bool = False) -> None:
+    def _drop(self, wire: Wire | None, *, reset: bool = False) -> None:
         if wire is not None:
             with self._changed:
                 self._wires.discard(wire)

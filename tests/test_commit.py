@@ -9,8 +9,9 @@ import pytest
 
 import s3stream
 from s3stream import S3StreamError, UncertainError
+from tests.faults import Answer, ErrorIn200, Fault, LoseAnswer
 from tests.looking import bytes_of, content, exists, uploads
-from tests.proxy import Answer, ErrorIn200, Fault, LoseAnswer, Proxy
+from tests.proxy import Proxy
 from tests.servers import CANNOT
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from botocore.exceptions import ClientError
 
 import s3stream
 from s3stream import CleanupError, S3StreamError, S3Writer, WriteOptions
+from tests.faults import Answer, Hold, LoseAnswer
 from tests.looking import assert_nothing, bytes_of, content, exists, uploads
-from tests.proxy import Answer, Hold, LoseAnswer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

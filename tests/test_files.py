@@ -14,8 +14,8 @@ import pytest
 import zstandard
 
 import s3stream
+from tests.faults import Answer
 from tests.looking import assert_nothing, bytes_of, content, uploads
-from tests.proxy import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

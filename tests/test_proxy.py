@@ -19,24 +19,22 @@ from botocore.exceptions import (
     HTTPClientError,
 )
 
-from tests.proxy import (
-    ANY,
+from tests.faults import (
     Answer,
     Delay,
     ErrorIn200,
-    Exchange,
     Fault,
     FlipByte,
     Hang,
     Hold,
     LoseAnswer,
-    Proxy,
     Refuse,
     ResetAfterBody,
     ResetBeforeBody,
     ResetInBody,
-    classify,
 )
+from tests.proxy import ANY, Proxy
+from tests.wire import Exchange, classify
 
 if TYPE_CHECKING:
     from pathlib import Path

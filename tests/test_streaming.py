@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from s3stream import S3Writer, WriteOptions
+from tests.faults import Hold
 from tests.looking import bytes_of, content
-from tests.proxy import Hold
 
 if TYPE_CHECKING:
     from tests.proxy import Proxy
