@@ -85,6 +85,12 @@ class AlreadyExistsError(S3StreamError, FileExistsError):
     _errno = errno.EEXIST
 
 
+class PrefixError(S3StreamError, IsADirectoryError):
+    """The name is a prefix of objects, where an object is needed."""
+
+    _errno = errno.EISDIR
+
+
 class PreconditionError(S3StreamError):
     """The object at the store is not the one that `if_match` names; it was left as it was."""
 

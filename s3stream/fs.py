@@ -16,7 +16,7 @@ from typing import Any, cast
 from fsspec.callbacks import DEFAULT_CALLBACK
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 
-from .errors import AlreadyExistsError, NotFoundError, PreconditionError, UsageError
+from .errors import AlreadyExistsError, NotFoundError, PreconditionError, PrefixError, UsageError
 from .files import check_layers, parse_mode, wrap
 from .options import OPTION_NAMES, MiB, WriteOptions
 from .store import CONNECTION_OPTIONS, Objects, Version, connect
@@ -150,11 +150,12 @@ class S3StreamFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
         for name in kwargs:
             refuse_unknown("reading option", name, OPEN_OPTIONS)
         # Asked of the store and not of a kept listing: the object may have been replaced since.
+        bucket, key = split_path(path)
         try:
-            version = self._objects().head(*split_path(path))
+            version = self._objects().head(bucket, key)
         except NotFoundError as missing:
             if self.isdir(path):
-                raise IsADirectoryError(f"s3://{path} is a prefix, not an object") from missing
+                raise PrefixError("a prefix, not an object", bucket=bucket, key=key) from missing
             raise
         return S3ReadFile(self, version, path, block_size, cache_options, **kwargs)
 
@@ -326,7 +327,7 @@ class S3StreamFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
     def rm(self, path: Any, recursive: bool = False, maxdepth: int | None = None) -> None:
         """Delete objects, with `recursive` all below a prefix, a thousand a request.
 
-        Raises `NotFoundError` when there is nothing of that name, `IsADirectoryError` for a prefix
+        Raises `NotFoundError` when there is nothing of that name, `PrefixError` for a prefix
         without `recursive`. Of a list of names none is looked at before: that were a request each.
         """
         by_bucket: dict[str, list[str]] = {}
@@ -341,7 +342,9 @@ class S3StreamFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
                 keys += [split_path(found)[1] for found in self.find(name, maxdepth)]
             else:
                 if not isinstance(path, list) and self.info(name)["type"] == "directory":
-                    raise IsADirectoryError(f"s3://{name} is a prefix: recursive=True deletes it")
+                    raise PrefixError(
+                        "a prefix: recursive=True deletes all below it", bucket=bucket, key=key
+                    )
                 keys.append(key)
         for bucket, keys in by_bucket.items():
             self._objects().delete_many(bucket, keys)
