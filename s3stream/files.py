@@ -29,6 +29,10 @@ BUFFER_SIZE = 32 * KiB
 _BYTE_ORDER_MARKS = {"utf-16": codecs.BOM_UTF16, "utf-32": codecs.BOM_UTF32}
 
 
+# Fsspec registers these compressions only where their package is installed.
+_ENDINGS_OF_EXTRAS = {"zst": "zstandard", "lz4": "lz4", "snappy": "python-snappy"}
+
+
 @dataclass(frozen=True)
 class Mode:
     """An `open` mode taken apart."""
@@ -286,6 +290,13 @@ def check_layers(
         known = ", ".join(sorted(name for name in compr if name))
         raise UsageError(f"compression={compression!r}: expected 'infer' or one of {known}")
     chosen: str | None = get_compression(name, compression)
+    if chosen is None and compression == "infer":
+        ending = name.rpartition(".")[2].lower()
+        if ending in _ENDINGS_OF_EXTRAS:
+            raise UsageError(
+                f"compression='infer': '.{ending}' needs the package {_ENDINGS_OF_EXTRAS[ending]},"
+                " which is not installed; compression=None writes it as it is"
+            )
     return chosen
 
 

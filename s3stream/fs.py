@@ -42,10 +42,10 @@ class S3StreamFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
     """Files in S3, `s3stream://bucket/key`.
 
     Options, by s3fs's names: `anon key secret token profile endpoint_url use_ssl client_kwargs
-    config_kwargs s3_additional_kwargs`, or a ready boto3 client as `client`; and every field of
-    `WriteOptions`, as the default of the files it opens. What is not given comes from boto3's
-    environment variables and files. Without `client` it can be pickled and makes its client where
-    it is used, anew after a fork.
+    config_kwargs s3_additional_kwargs`, or a ready boto3 client as `client`; S3's own parameters,
+    by S3's names; and every field of `WriteOptions`, as the default of the files it opens. What is
+    not given comes from boto3's environment variables and files. Without `client` it can be pickled
+    and makes its client where it is used, anew after a fork.
 
     Raises `UsageError` for an option that is none, `AccessDeniedError` without credentials.
     """
@@ -61,6 +61,8 @@ class S3StreamFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
         **options: Any,
     ) -> None:
         known = {*CONNECTION_OPTIONS, *OPTION_NAMES, *_FSSPEC_OPTIONS}
+        # S3's own parameters begin with a capital, ours never do.
+        by_name = {name: options.pop(name) for name in list(options) if name[:1].isupper()}
         for name in options:
             refuse_unknown("option", name, known | {"client"})
         ours = {name: options.pop(name) for name in CONNECTION_OPTIONS if name in options}
@@ -72,7 +74,7 @@ class S3StreamFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
         self._writing = writing
         parameters = {} if s3_additional_kwargs is None else s3_additional_kwargs
         WriteOptions(**writing, s3_additional_kwargs=parameters)
-        self._parameters = dict(parameters)
+        self._parameters = {**parameters, **by_name}
         self._given_client = client
         self._made: tuple[int, Any] | None = None
         self._objects()

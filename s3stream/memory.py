@@ -73,7 +73,9 @@ class Memory:
                 self._make_way()
                 self._lent[id(buffer)] += more
                 self._usual = max(self._usual, size)
-            buffer.extend(bytes(more))
+            # Private pages that are only ever read cost no memory; bytes(more) would.
+            with mmap.mmap(-1, more, access=mmap.ACCESS_COPY) as zeros:
+                buffer.extend(zeros)
         else:
             # The allocation stays what it was, and so does the count.
             del buffer[size:]

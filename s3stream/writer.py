@@ -188,7 +188,9 @@ class S3Writer(io.RawIOBase):
         """Where and what the published object is. Raises `ValueError` until there is one."""
         result = self._transfer.result
         if result is None:
-            raise ValueError(f"{self.name} is {self._transfer.phase.value}: there is no result")
+            raise ValueError(
+                f"{self.name} is not published ({self._transfer.phase.value}): there is no result"
+            )
         return result
 
     @property
@@ -242,9 +244,9 @@ class S3Writer(io.RawIOBase):
     def _warn(self, why: str) -> None:
         # RuntimeWarning, because ResourceWarning is hidden by default.
         warnings.warn(
-            f"nothing was published: {self.name} (opened at {self._opened_at},"
-            f" {self._transfer.position:,} bytes written): {why}; call commit() to publish on"
-            " purpose",
+            f"nothing was published: {self.name} (opened at {self._opened_at}, after"
+            f" {self._transfer.position:,} bytes and what was buffered): {why}; close() it, or"
+            " commit() to publish whatever is being raised",
             RuntimeWarning,
             stacklevel=3,
         )

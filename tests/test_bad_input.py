@@ -103,7 +103,10 @@ def test_a_key_ending_in_a_slash_is_refused_rather_than_written_elsewhere(
         ({"max_parts": 0}, r"max_parts=0: expected 1 to 10,000"),
         ({"max_parts": 10_001}, r"max_parts=10,001: expected 1 to 10,000"),
         ({"max_concurrency": 0}, r"max_concurrency=0"),
-        ({"reserve": 9 * MiB}, r"reserve=9,437,184: expected 0 to 8,388,608 \(0 and part_size\)"),
+        (
+            {"reserve": 9 * MiB},
+            r"reserve=9,437,184: expected 0 to 8,388,608 \(part_size, and 5 GiB",
+        ),
         ({"memory": 1}, r"memory=1: expected 25,165,824 to .* \(three part_size and 1 TiB\)"),
         ({"size_hint": -1}, r"size_hint=-1"),
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -141,3 +142,17 @@ def test_what_nobody_can_know_is_its_own_error_and_left_alone(
     store.client().abort_multipart_upload(
         Bucket=bucket, Key=key, UploadId=raised.value.upload_id or ""
     )
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE], ids=["put", "create"])
+def test_a_store_that_was_never_reached_is_a_plain_failure(size: int) -> None:
+    def produce(url: str) -> None:
+        options: dict[str, Any] = {"endpoint_url": url, "key": "k", "secret": "s", **FEW_RETRIES}
+        with s3stream.open("s3://bucket/key", **options) as file:
+            file.write(bytes_of(size))
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and never listens: connections are refused
+        with pytest.raises(S3StreamError, match="EndpointConnectionError") as raised:
+            produce(f"http://127.0.0.1:{taken.getsockname()[1]}")
+    assert not isinstance(raised.value, UncertainError)

@@ -23,6 +23,7 @@ WHAT_THEY_ARE: dict[type[S3StreamError], tuple[type[Exception], int]] = {
     errors.AccessDeniedError: (PermissionError, errno.EACCES),
     errors.AlreadyExistsError: (FileExistsError, errno.EEXIST),
     errors.PreconditionError: (OSError, errno.EIO),
+    errors.PrefixError: (IsADirectoryError, errno.EISDIR),
     errors.TimedOutError: (TimeoutError, errno.ETIMEDOUT),
     errors.TooLargeError: (OSError, errno.EFBIG),
     errors.IntegrityError: (OSError, errno.EIO),
@@ -92,10 +93,10 @@ def test_an_error_can_be_copied() -> None:
 
 
 def test_a_subclass_of_the_users_own_survives_pickling_too() -> None:
-    assert type(pickle.loads(pickle.dumps(_Mine("mine")))) is _Mine
+    assert type(pickle.loads(pickle.dumps(_MineError("mine")))) is _MineError
 
 
-class _Mine(S3StreamError):
+class _MineError(S3StreamError):
     pass
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import importlib.util
 import io
 import locale
 import lzma
@@ -258,3 +259,13 @@ def test_reading_seeks_and_reads_by_ranges(opened: Callable[..., Any]) -> None:
         assert file.read(10) == data[1 << 20 : (1 << 20) + 10]
         assert file.seek(-5, io.SEEK_END) == len(data) - 5
         assert file.read() == data[-5:]
+
+
+def test_a_compression_that_is_not_installed_is_refused_and_not_left_out(
+    opened: Callable[..., Any],
+) -> None:
+    if importlib.util.find_spec("lz4") is None:
+        with pytest.raises(ValueError, match=r"'\.lz4' needs the package lz4"):
+            opened(ending=".lz4", compression="infer")
+    else:
+        opened(ending=".lz4", compression="infer").discard()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
 import sys
 import threading
 import tracemalloc
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,23 +40,27 @@ def running(job: Callable[[], object]) -> Iterator[threading.Thread]:
 def waits(thread: threading.Thread) -> bool:
     """True once the thread waits for another, False once it has ended: one of them will be."""
     while thread.is_alive():
-        frame = sys._current_frames().get(thread.ident or 0)
+        frame, stack = sys._current_frames().get(thread.ident or 0), set()
         while frame is not None:
-            if frame.f_code is threading.Condition.wait.__code__:
-                return True
+            stack.add(frame.f_code)
             frame = frame.f_back
+        # Who starts a thread waits as well, for it to have begun: that is not meant.
+        if (
+            threading.Condition.wait.__code__ in stack
+            and threading.Thread.start.__code__ not in stack
+        ):
+            return True
         thread.join(0.001)
     return False
 
 
-def spooled(folder: Path) -> int:
-    """How many descriptors of this process are open on files of `folder`, deleted ones too."""
-    found = 0
+def spooled(folder: Path) -> list[int]:
+    """Bytes of disk behind each open descriptor on a file of `folder`, deleted ones too."""
+    found = []
     for entry in Path("/proc/self/fd").iterdir():
-        try:
-            found += os.readlink(entry).startswith(f"{folder}{os.sep}")
-        except FileNotFoundError:  # the one that lists the directory
-            continue
+        with suppress(FileNotFoundError):  # the one that lists the directory
+            if entry.readlink().is_relative_to(folder):
+                found.append(entry.stat().st_blocks * 512)
     return found
 
 
@@ -185,8 +188,8 @@ def test_recycled_buffers_of_another_size_do_not_come_on_top_of_the_limit() -> N
     def action() -> None:
         for size in (5 * MiB, 6 * MiB, 7 * MiB, 8 * MiB):
             lent = [memory.take(size, size) for _ in range(3)]
-            for buffer in lent:
-                memory.give_back(buffer)
+            while lent:
+                memory.give_back(lent.pop())
 
     assert peak_of(action) < 25 * MiB
 
@@ -196,10 +199,9 @@ def test_a_buffer_that_grows_does_not_come_on_top_of_recycled_ones() -> None:
     memory = Memory(24 * MiB, spool=False)
 
     def action() -> None:
-        held, tail, sent = (memory.take(8 * MiB, 8 * MiB) for _ in range(3))
-        memory.give_back(sent)
-        memory.extend(held, 16 * MiB - 1)
-        memory.give_back(tail)
+        lent = [memory.take(8 * MiB, 8 * MiB) for _ in range(3)]
+        memory.give_back(lent.pop())
+        memory.extend(lent[0], 16 * MiB - 1)
 
     assert peak_of(action) < 25 * MiB
 
@@ -253,16 +255,27 @@ def test_a_buffer_that_is_extended_begins_with_the_same_bytes(
 def test_a_part_over_a_third_of_the_limit_is_a_file_without_a_name(tmp_path: Path) -> None:
     memory = Memory(299, spool=str(tmp_path))
     memory.give_back(memory.take(99, 99))
-    assert spooled(tmp_path) == 0
+    assert spooled(tmp_path) == []
     buffer = memory.take(10, 100)
     assert len(buffer) == 100
-    assert spooled(tmp_path) > 0
+    assert spooled(tmp_path) != []
     assert list(tmp_path.iterdir()) == []
     assert memory.alive == 0
     buffer[:] = bytes(range(100))
     assert bytes(buffer[:]) == bytes(range(100))
     memory.give_back(buffer)
-    assert spooled(tmp_path) == 0
+    assert spooled(tmp_path) == []
+
+
+@on_linux
+def test_the_disk_behind_a_file_is_there_before_a_byte_is_written(tmp_path: Path) -> None:
+    # Writing to a hole of a mapped file when the disk is full ends the process.
+    memory = Memory(3, spool=str(tmp_path))
+    buffer = memory.take(MiB, MiB)
+    assert min(spooled(tmp_path)) >= MiB
+    buffer = memory.extend(buffer, 2 * MiB)
+    assert min(spooled(tmp_path)) >= 2 * MiB
+    memory.give_back(buffer)
 
 
 def test_a_file_takes_a_joined_tail_and_a_short_end(tmp_path: Path) -> None:
@@ -307,9 +320,10 @@ def test_a_full_disk_is_an_error_when_the_buffer_is_taken(tmp_path: Path) -> Non
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
         count = lambda: len(list(Path("/proc/self/fd").iterdir()))
         before = count()
-        for attempt in (lambda: memory.take(200_000, 200_000), lambda: memory.extend(fine, 200_000)):
+        too_much = 200_000, 200_000
+        for call in (lambda: memory.take(*too_much), lambda: memory.extend(fine, 200_000)):
             try:
-                attempt()
+                call()
             except OSError as error:
                 print(type(error).__name__, len(fine), count() - before)
         fine[59_999] = 1

@@ -93,6 +93,8 @@ def test_what_is_refused_says_what_would_be_right() -> None:
 
 def test_bounds_follow_the_other_options() -> None:
     assert WriteOptions(part_size=MiB, min_part_size=MiB).part_size == MiB
+    with pytest.raises(UsageError, match="part_size=8,388,608: expected 16,777,216 to"):
+        WriteOptions(min_part_size=16 * MiB)
     with pytest.raises(UsageError, match="reserve"):
         WriteOptions(part_size=6 * MiB, reserve=6 * MiB + 1)
     with pytest.raises(UsageError, match="memory"):
@@ -110,7 +112,7 @@ def test_an_unknown_or_positional_option_is_refused() -> None:
     with pytest.raises(TypeError, match="part_sise"):
         WriteOptions(part_sise=8 * MiB)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match="positional"):
-        WriteOptions(8 * MiB)  # type: ignore[misc]
+        WriteOptions(8 * MiB)  # type: ignore[call-arg]
 
 
 def test_options_cannot_be_changed_but_made_anew_and_checked_again() -> None:

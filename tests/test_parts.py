@@ -4,6 +4,7 @@ memory is held that need not be.
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +20,9 @@ from tests.looking import bytes_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+# CI takes a small share; `tox -e long` runs thousands.
+EXAMPLES = int(os.environ.get("S3STREAM_TEST_EXAMPLES", "300"))
 
 
 class CountedBuffers:
@@ -113,7 +117,7 @@ def pieces(data: bytes, sizes: Iterable[int]) -> Iterator[bytes]:
         at += size
 
 
-@settings(max_examples=500)
+@settings(max_examples=EXAMPLES)
 @given(case=cases(), roomy=st.booleans())
 def test_the_parts_are_the_object_in_order_without_gaps(
     case: tuple[Plan, int, list[int]], roomy: bool
@@ -136,7 +140,7 @@ def test_the_parts_are_the_object_in_order_without_gaps(
     assert upload.buffers.lent == {}
 
 
-@settings(max_examples=500)
+@settings(max_examples=EXAMPLES)
 @given(case=cases(), roomy=st.booleans())
 def test_every_part_but_the_last_is_as_planned_and_the_last_has_the_reserve(
     case: tuple[Plan, int, list[int]], roomy: bool
@@ -155,7 +159,7 @@ def test_every_part_but_the_last_is_as_planned_and_the_last_has_the_reserve(
         assert len(last) >= max(1, reserve)
 
 
-@settings(max_examples=500)
+@settings(max_examples=EXAMPLES)
 @given(case=cases())
 def test_a_part_is_handed_on_as_soon_as_it_cannot_be_the_last_and_not_before(
     case: tuple[Plan, int, list[int]],
@@ -170,7 +174,7 @@ def test_a_part_is_handed_on_as_soon_as_it_cannot_be_the_last_and_not_before(
         assert len(upload.parts) == certain
 
 
-@settings(max_examples=500)
+@settings(max_examples=EXAMPLES)
 @given(case=cases(), roomy=st.booleans())
 def test_the_cutter_never_holds_more_than_two_parts_and_the_reserve(
     case: tuple[Plan, int, list[int]], roomy: bool
@@ -214,7 +218,7 @@ def test_a_tail_of_the_reserve_is_a_part_of_its_own() -> None:
     assert upload.parts == [(1, 0, b"ABCDEFGH"), (2, 8, b"IJK")]
 
 
-@settings(max_examples=300)
+@settings(max_examples=EXAMPLES)
 @given(case=cases(), stop_at=st.integers(1, 5), finish=st.booleans(), roomy=st.booleans())
 def test_drop_gives_back_each_buffer_once_wherever_it_comes(
     case: tuple[Plan, int, list[int]], stop_at: int, finish: bool, roomy: bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -13,6 +14,9 @@ from s3stream.options import MAX_PART_SIZE, MAX_PARTS, GiB, MiB, TiB
 from s3stream.plan import Plan, plan_parts
 
 LARGEST = MAX_PARTS * MAX_PART_SIZE  # 48.8 TiB
+
+# CI takes a small share; `tox -e long` runs thousands.
+EXAMPLES = int(os.environ.get("S3STREAM_TEST_EXAMPLES", "60"))
 
 
 def walk(plan: Plan, length: int | None = None) -> list[int]:
@@ -28,7 +32,7 @@ def walk(plan: Plan, length: int | None = None) -> list[int]:
 def test_without_options_five_tib_fit_and_the_first_parts_are_small() -> None:
     plan = plan_parts(WriteOptions())
     sizes = walk(plan)
-    assert sizes[:1_000] == [8 * MiB] * 1_000
+    assert sizes[:1_280] == [8 * MiB] * 1_280  # the first ten gibibytes: growth comes late
     assert sum(sizes) == plan.capacity() >= 5 * TiB
     assert max(sizes) <= MAX_PART_SIZE
     assert len(walk(plan, 5 * TiB)) <= MAX_PARTS
@@ -49,7 +53,7 @@ def test_the_largest_object_of_all_fits_exactly() -> None:
     assert plan.capacity() == LARGEST
 
 
-@settings(max_examples=60)
+@settings(max_examples=EXAMPLES)
 @given(
     hint=st.integers(0, LARGEST),
     part_size=st.sampled_from([5 * MiB, 8 * MiB, 8 * MiB + 1, 100 * MiB, GiB, MAX_PART_SIZE]),
@@ -67,7 +71,7 @@ def test_whatever_is_hinted_fits_in_even_parts(hint: int, part_size: int) -> Non
     assert plan.capacity() == sum(walk(plan)) >= hint
 
 
-@settings(max_examples=60)
+@settings(max_examples=EXAMPLES)
 @given(hint=st.integers(1, 40 * TiB))
 def test_a_hint_that_was_too_low_by_a_tenth_does_no_harm(hint: int) -> None:
     plan = plan_parts(WriteOptions(size_hint=hint))
@@ -75,6 +79,12 @@ def test_a_hint_that_was_too_low_by_a_tenth_does_no_harm(hint: int) -> None:
     assert len(sizes) <= MAX_PARTS
     assert sizes == sorted(sizes)
     assert max(sizes) <= MAX_PART_SIZE
+
+
+@settings(max_examples=EXAMPLES)
+@given(hint=st.integers(1, TiB))
+def test_twice_what_was_hinted_fits_as_well(hint: int) -> None:
+    assert plan_parts(WriteOptions(size_hint=hint)).capacity() >= 2 * hint
 
 
 def test_a_hint_makes_no_part_larger_than_it_needs() -> None:
@@ -130,10 +140,17 @@ def test_a_hint_that_leaves_no_room_for_the_reserve_is_refused_with_the_numbers(
         plan_parts(WriteOptions(size_hint=LARGEST, reserve=1))
 
 
+def test_a_tail_that_joins_the_last_part_does_not_outgrow_the_store() -> None:
+    with pytest.raises(UsageError, match="reserve=5,242,880"):
+        WriteOptions(part_size=MAX_PART_SIZE, reserve=5 * MiB)
+    options = WriteOptions(part_size=MAX_PART_SIZE - 5 * MiB, reserve=5 * MiB, size_hint=40 * TiB)
+    assert plan_parts(options).size(0) + options.reserve == MAX_PART_SIZE
+
+
 SIZES = st.sampled_from([5 * MiB, 8 * MiB, GiB, GiB * 5 // 2, 4 * GiB, MAX_PART_SIZE])
 
 
-@settings(max_examples=200)
+@settings(max_examples=max(EXAMPLES, 200))
 @given(
     part_size=SIZES | st.integers(5 * MiB, MAX_PART_SIZE),
     reserve=st.sampled_from([0, 1, 5 * MiB]) | SIZES,

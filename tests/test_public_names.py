@@ -17,13 +17,35 @@ if TYPE_CHECKING:
 PACKAGE = Path(s3stream.__file__).parent
 
 # Once published a name stays. New ones are added here.
-PROMISED = """
-AccessDeniedError AlreadyExistsError Checksum CleanupError IntegrityError NotFoundError
-PreconditionError S3BufferedWriter S3CompressedWriter S3StreamError S3StreamFileSystem S3TextWriter
-S3Writer TimedOutError TooLargeError UncertainError UploadResult UsageError WriteOptions open
-""".split()
+PROMISED = [
+    "AccessDeniedError",
+    "AlreadyExistsError",
+    "Checksum",
+    "CleanupError",
+    "IntegrityError",
+    "NotFoundError",
+    "PreconditionError",
+    "PrefixError",
+    "S3BufferedWriter",
+    "S3CompressedWriter",
+    "S3StreamError",
+    "S3StreamFileSystem",
+    "S3TextWriter",
+    "S3Writer",
+    "TimedOutError",
+    "TooLargeError",
+    "UncertainError",
+    "UploadResult",
+    "UsageError",
+    "WriteOptions",
+    "open",
+]
 
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def is_overload(node: ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
+    return any(isinstance(mark, ast.Name) and mark.id == "overload" for mark in node.decorator_list)
 
 
 def public(tree: ast.Module | ast.ClassDef, name: str) -> Iterator[tuple[str, Documented]]:
@@ -31,7 +53,7 @@ def public(tree: ast.Module | ast.ClassDef, name: str) -> Iterator[tuple[str, Do
     yield name, tree
     for node in tree.body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            if node.name.startswith("_"):
+            if node.name.startswith("_") or is_overload(node):
                 continue
             if isinstance(node, ast.ClassDef):
                 yield from public(node, f"{name}.{node.name}")

@@ -1,4 +1,4 @@
-"""The plan of the house: which room may import what. A room that is not in the table does not exist.
+"""The plan of the house: which room may import what; a room that is not in it does not exist.
 
 Walks every import statement of the package, wherever it stands and however it is written.
 """
@@ -38,7 +38,7 @@ ROOMS = {
     "errors": Room(),
     "uri": Room("errors"),
     "options": Room("errors"),
-    "checksums": Room(outside="awscrt.checksums"),
+    "checksums": Room(outside="awscrt"),
     "plan": Room("errors options"),
     "parts": Room("errors options plan", "mmap"),  # mmap: the type of a spooled body
     "state": Room("checksums errors"),
@@ -48,12 +48,12 @@ ROOMS = {
     # boto3; its modules may import each other
     "store": Room("checksums errors options parts state", "boto3 botocore mimetypes"),
     # shell
-    "transfer": Room("errors memory options parts plan sender state store"),
-    "writer": Room("errors options state transfer", "atexit io os threading"),
+    "transfer": Room("errors memory options parts plan sender state store", "warnings"),
+    "writer": Room("errors options state transfer", "atexit io os sys threading warnings weakref"),
     # adapters
-    "files": Room("errors options state writer", "fsspec.compression fsspec.core io"),
-    "fs": Room("errors files options store uri writer", "fsspec os"),
-    "opening": Room("errors files fs options store uri"),
+    "files": Room("errors options state writer", "fsspec.compression fsspec.core io warnings"),
+    "fs": Room("errors files options store uri writer", "fsspec os pathlib"),
+    "opening": Room("errors files fs options store uri writer"),
     "__init__": Room("errors files fs opening options state writer"),
 }
 
@@ -61,15 +61,38 @@ PURE = ("errors", "uri", "options", "checksums", "plan", "parts", "state")
 
 # Of the standard library: computes and describes, reads no file, opens no socket, starts no thread.
 HARMLESS = frozenset(
-    """__future__ abc base64 bisect collections contextlib copy dataclasses datetime difflib enum
-    errno functools hashlib itertools json math operator re string sys types typing uuid warnings
-    weakref""".split()
+    [
+        "__future__",
+        "abc",
+        "base64",
+        "bisect",
+        "codecs",
+        "collections",
+        "contextlib",
+        "copy",
+        "dataclasses",
+        "datetime",
+        "difflib",
+        "enum",
+        "errno",
+        "functools",
+        "hashlib",
+        "itertools",
+        "json",
+        "math",
+        "operator",
+        "re",
+        "string",
+        "types",
+        "typing",
+        "uuid",
+    ]
 )
 
 
 def room_of(module: str) -> str:
     """The room that a module of ours is part of, by its dotted name."""
-    return (module.split(".") + ["__init__"])[1]
+    return [*module.split("."), "__init__"][1]
 
 
 def modules() -> dict[str, str]:
@@ -87,11 +110,8 @@ def imports(module: str, source: str, is_package: bool, known: frozenset[str]) -
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = module.split(".")
-            if node.level:
-                base = base[: len(base) - node.level + is_package]
-            else:
-                base = []
+            here = module.split(".")
+            base = here[: len(here) - node.level + is_package] if node.level else []
             origin = ".".join([*base, *(node.module.split(".") if node.module else [])])
             for alias in node.names:
                 name = f"{origin}.{alias.name}"
@@ -150,7 +170,8 @@ def test_doors_open_one_way_only() -> None:
 
 @pytest.mark.parametrize("room", PURE)
 def test_a_pure_room_reaches_nothing_outside(room: str) -> None:
-    assert within(ROOMS[room].outside, "awscrt.checksums mmap") or not ROOMS[room].outside
+    # awscrt: its checksums are pure functions.
+    assert set(ROOMS[room].outside.split()) <= {"awscrt", "mmap"}
 
 
 def test_only_three_rooms_know_threads_and_one_knows_boto3() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import shutil
 import subprocess
 import sys
@@ -33,31 +32,32 @@ def failing(error: BaseException) -> Callable[[], str]:
     return job
 
 
-def test_n_jobs_run_at_once_and_the_next_has_to_wait() -> None:
-    sender: Sender[bool] = Sender(3, "t")
-    meeting, leave = threading.Barrier(4), threading.Event()
+@pytest.mark.parametrize("concurrency", [1, 3])
+def test_n_jobs_run_at_once_and_the_next_has_to_wait(concurrency: int) -> None:
+    sender: Sender[bool] = Sender(concurrency, "t")
+    meeting, leave = threading.Barrier(concurrency + 1), threading.Event()
 
     def job() -> bool:
         meeting.wait(PATIENCE)
         return leave.wait(PATIENCE)
 
-    for _ in range(3):
+    for _ in range(concurrency):
         sender.submit(job)
-    meeting.wait(PATIENCE)  # all three run at this moment
-    assert sender.in_flight == 3
-    with running(lambda: sender.submit(lambda: True)) as producer:
+    meeting.wait(PATIENCE)  # all of them run at this moment
+    assert sender.in_flight == concurrency
+    with running(lambda: sender.submit(lambda: leave.wait(PATIENCE))) as producer:
         assert waits(producer)
-        assert sender.in_flight == 3
+        assert sender.in_flight == concurrency
         leave.set()
     assert sender.settle(PATIENCE)
     assert sender.in_flight == 0
-    assert [outcome.value for outcome in sender.collect()] == [True] * 4
+    assert [outcome.value for outcome in sender.collect()] == [True] * (concurrency + 1)
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
 def test_never_more_than_n_jobs_run_at_once(concurrency: int) -> None:
     sender: Sender[None] = Sender(concurrency, "t")
-    lock = threading.Lock()
+    lock, meeting = threading.Lock(), threading.Barrier(concurrency)
     running_now, most = 0, 0
 
     def job() -> None:
@@ -65,13 +65,14 @@ def test_never_more_than_n_jobs_run_at_once(concurrency: int) -> None:
         with lock:
             running_now += 1
             most = max(most, running_now)
+        meeting.wait(PATIENCE)
         with lock:
             running_now -= 1
 
     for _ in range(300):
         sender.submit(job)
     assert sender.settle(PATIENCE)
-    assert 1 <= most <= concurrency
+    assert most == concurrency
     assert len(sender.collect()) == 300
 
 
@@ -101,8 +102,13 @@ def test_what_has_ended_can_be_collected_while_the_rest_runs() -> None:
         return "slow"
 
     sender.submit(slow)
-    with running(lambda: (sender.submit(lambda: "quick"), sender.submit(ended.set))):
-        pass  # the third was let in: the second has ended
+
+    def third() -> str:
+        ended.set()
+        return "third"
+
+    sender.submit(lambda: "quick")
+    sender.submit(third)  # let in: the second has ended
     assert ended.wait(PATIENCE)
     assert "quick" in [outcome.value for outcome in sender.collect()]
     leave.set()
@@ -194,7 +200,7 @@ def python(version: str) -> str:
     if version == "this":
         return sys.executable
     candidates = [shutil.which(f"python{version}")]
-    candidates += sorted(glob.glob(str(Path.home() / f".pyenv/versions/{version}.*/bin/python3")))
+    candidates += sorted(map(str, Path.home().glob(f".pyenv/versions/{version}.*/bin/python3")))
     for candidate in filter(None, candidates):
         probe = [candidate, "-c", "import sys; print(sys.version)"]
         run = subprocess.run(probe, capture_output=True, text=True, timeout=60, check=False)

@@ -98,11 +98,48 @@ def translate(error: BaseException, doing: str, **where: Any) -> S3StreamError:
     kind = _BY_CODE.get(code, S3StreamError)
     said = error.response.get("Error", {}).get("Message")
     said = f"{code}: {said}" if said and said != "None" else code
+    if code in OBJECT_GONE:
+        said = f"there is no such object ({code})"
+    if code in {"403", "Forbidden"}:
+        said = f"the store refuses it ({code}): check the credentials and what they may do"
     if code == "NoSuchBucket":
         said = f"there is no bucket {where.get('bucket')!r} ({code})"
     attempts = int(error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0) or 0) + 1
     tried = f", after {attempts} attempts" if attempts > 1 else ""
     return kind(f"{doing}: {said}{tried}", **where)
+
+
+def note_attempts(client: Any) -> None:
+    """Have errors know whether any of their attempts can have reached the store."""
+
+    def note(request_dict: dict[str, Any], caught_exception: Any, **kwargs: Any) -> None:
+        context = request_dict["context"]
+        if not isinstance(caught_exception, _NOT_CONNECTED):
+            context["s3stream_reached"] = True
+        elif not context.get("s3stream_reached"):
+            vars(caught_exception)["s3stream_never_reached"] = True
+
+    client.meta.events.register_first("needs-retry.s3", note)
+
+
+_NOT_CONNECTED = (boto.EndpointConnectionError, boto.ConnectTimeoutError)
+
+
+def never_reached(error: BaseException) -> bool:
+    """Whether it is certain that no attempt of the call has come as far as the store.
+
+    Known of our own clients only, not of those that the user brings.
+    """
+    return isinstance(error, _NEVER_SENT) or getattr(error, "s3stream_never_reached", False)
+
+
+# Errors that come before a request has left.
+_NEVER_SENT = (
+    boto.CredentialRetrievalError,
+    boto.NoCredentialsError,
+    boto.ParamValidationError,
+    boto.PartialCredentialsError,
+)
 
 
 @contextmanager

@@ -10,6 +10,8 @@ import mimetypes
 from collections.abc import Mapping
 from typing import Any
 
+from botocore.exceptions import ParamValidationError
+from botocore.handlers import validate_bucket_name
 from botocore.validate import ParamValidator
 
 from ..errors import UsageError
@@ -57,6 +59,7 @@ _OURS: dict[str, str] = {
     "Range": "the reader",
 }
 _SECRETS = ("SSECustomerKey", "CopySourceSSECustomerKey")
+_MAX_KEY = 1024
 _STAND_IN = {"Bucket": "b", "Key": "k", "UploadId": "u", "PartNumber": 1, "CopySource": "b/k"}
 
 # Only what Python itself knows, not /etc/mime.types: the same name gives the same type everywhere.
@@ -122,6 +125,22 @@ class Parameters:
         report = ParamValidator().validate({**needed, **chosen}, shape)
         if report.has_errors():
             raise UsageError(f"S3 parameters: {report.generate_report()}")
+
+
+def check_name(bucket: str, key: str) -> None:
+    """Refuse a bucket or key that S3 cannot have; raises `UsageError`.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+    """
+    try:
+        validate_bucket_name({"Bucket": bucket})
+    except ParamValidationError:
+        raise UsageError(
+            f"bucket {bucket!r}: expected 3 to 63 letters, digits, dots and hyphens, or an ARN"
+        ) from None
+    size = len(key.encode())
+    if size > _MAX_KEY:
+        raise UsageError(f"key {key[:40]!r}…: {size:,} bytes, S3 takes {_MAX_KEY:,} (in UTF-8)")
 
 
 def guess_content_type(key: str) -> str | None:

@@ -10,14 +10,7 @@ import hashlib
 import uuid
 from typing import Any
 
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    CredentialRetrievalError,
-    NoCredentialsError,
-    ParamValidationError,
-    PartialCredentialsError,
-)
+from botocore.exceptions import BotoCoreError, ClientError
 
 from ..checksums import ALGORITHMS
 from ..errors import (
@@ -28,20 +21,20 @@ from ..errors import (
 from ..options import WriteOptions
 from ..parts import Buffer, Part
 from ..state import Checksum, Receipt, UploadResult, combined_crc
-from .failures import CONDITION_FAILED, UPLOAD_GONE, code_of, status_of, translate, translated
-from .parameters import Parameters, guess_content_type
+from .failures import (
+    CONDITION_FAILED,
+    UPLOAD_GONE,
+    code_of,
+    never_reached,
+    status_of,
+    translate,
+    translated,
+)
+from .parameters import Parameters, check_name, guess_content_type
 
 # Carried by the metadata of a conditional write: the only thing that tells our object from another
 # writer's equal one when the answer to our own commit was lost.
 _WRITER_ID = "s3stream-writer"
-
-# Errors that come before a request has left: no look at the store is needed.
-_NEVER_SENT = (
-    CredentialRetrievalError,
-    NoCredentialsError,
-    ParamValidationError,
-    PartialCredentialsError,
-)
 
 
 class Target:
@@ -54,6 +47,7 @@ class Target:
         self.bucket = bucket
         self.key = key
         self._client = client
+        check_name(bucket, key)
         self._parameters = Parameters(client, options.s3_additional_kwargs)
         self._content_type = guess_content_type(key)
         self._algorithm = None if options.checksum is None else ALGORITHMS[options.checksum]
@@ -162,7 +156,7 @@ class Target:
         if conflict and "IfNoneMatch" in self._condition:
             failure = AlreadyExistsError("there is an object of this name already", **where)
         refused = status is not None and status < 500 and code not in UPLOAD_GONE and not conflict
-        if refused or isinstance(error, _NEVER_SENT) or (conflict and not _was_retried(error)):
+        if refused or never_reached(error) or (conflict and not _was_retried(error)):
             raise failure from error
         try:
             head: dict[str, Any] = self._client.head_object(
