@@ -41,7 +41,7 @@ def test_every_snippet_runs_in_order(seaweedfs: Server) -> None:
     command = [sys.executable, "-W", "error:nothing was published", "-c", program]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert content(seaweedfs, bucket, "big.bin") == Path("/usr/bin/env").read_bytes()
+    assert content(seaweedfs, bucket, "python") == Path(sys.executable).read_bytes()
     assert content(seaweedfs, bucket, "data.bin") == b"all of it"
     assert exists(seaweedfs, bucket, "frame.parquet")
     assert not exists(seaweedfs, bucket, "half.bin")
