@@ -124,8 +124,12 @@ class CleanupError(S3StreamError):
 
 
 def attach(error: BaseException, cleanup: BaseException) -> None:
-    """Note a failed clean-up on the error that made it necessary (shown in its traceback)."""
-    note = f"and the clean-up failed: {type(cleanup).__name__}: {cleanup}"
+    """Note a failed clean-up on the error that made it necessary."""
+    add_note(error, f"and the clean-up failed: {type(cleanup).__name__}: {cleanup}")
+
+
+def add_note(error: BaseException, note: str) -> None:
+    """Add a line to what a traceback shows of the error."""
     # BaseException.add_note is Python 3.11's; this is all that it does, and 3.10 keeps the note.
     notes = getattr(error, "__notes__", None)
     error.__notes__ = [*(notes or []), note]  # type: ignore[attr-defined, unused-ignore]

@@ -82,6 +82,19 @@ class _Face:
                 raise
         return self._below().commit()
 
+    def close(self) -> None:
+        """Publish the object, or clean up when that must not or cannot be: `S3Writer.close`."""
+        if self.closed:
+            return
+        try:
+            # Here and not only in C, which closes what is below even when this has failed: the
+            # object would be published without its end.
+            self._end_writing()
+        except BaseException as error:
+            self._discard_because_of(error)
+            raise
+        super().close()  # type: ignore[misc]  # the io class beside us has it
+
     def discard(self) -> None:
         """Publish nothing, remove what was sent, and close the file."""
         self._below().discard()
@@ -98,7 +111,7 @@ class _Face:
         trace: TracebackType | None,
     ) -> None:
         if error is None:
-            self.close()  # type: ignore[attr-defined]  # the io class beside us has it
+            self.close()
         else:
             self._discard_because_of(error)
 
@@ -153,6 +166,17 @@ class S3CompressedWriter(_Face, io.BufferedIOBase):
         self._compressor.close()
         self._file.flush()
 
+    def close(self) -> None:
+        """End the compressed stream and publish, or clean up: `S3Writer.close`."""
+        if self.closed:
+            return
+        try:
+            self._end_writing()
+        except BaseException as error:
+            self._discard_because_of(error)
+            raise
+        self._file.close()
+
     def writable(self) -> bool:
         """Tell that this file is for writing."""
         return self._file.writable()
@@ -166,8 +190,13 @@ class S3CompressedWriter(_Face, io.BufferedIOBase):
         """Compress and write all of a bytes-like object; returns its length in bytes."""
         if self.closed:
             raise ValueError(f"I/O operation on closed file {self.name}")
-        self._compressor.write(data)
         with memoryview(data) as view:
+            try:
+                self._compressor.write(view)
+            except BaseException as error:
+                # Half of it may have been taken: going on would tear the stream.
+                self._discard_because_of(error)
+                raise
             self._written += view.nbytes
             return view.nbytes
 
@@ -179,17 +208,6 @@ class S3CompressedWriter(_Face, io.BufferedIOBase):
     def closed(self) -> bool:  # type: ignore[override]  # io has an attribute here
         """Whether writing is over."""
         return self._file.closed
-
-    def close(self) -> None:
-        """End the compressed stream and publish, or clean up; see `S3Writer.close`."""
-        if self.closed:
-            return
-        try:
-            self._compressor.close()
-        except BaseException as error:
-            self._discard_because_of(error)
-            raise
-        self._file.close()
 
     def discard(self) -> None:
         """Publish nothing, remove what was sent, and close the file."""
@@ -283,7 +301,7 @@ def check_layers(
     if buffering < -1:
         raise UsageError(f"buffering={buffering!r}: expected -1, 0, 1 or a size in bytes")
     if mode.text:
-        _check_text(buffering, encoding, newline)
+        _check_text(buffering, encoding, errors, newline)
     else:
         _check_binary(buffering, encoding=encoding, errors=errors, newline=newline)
     if compression is not None and compression != "infer" and compression not in compr:
@@ -300,16 +318,23 @@ def check_layers(
     return chosen
 
 
-def _check_text(buffering: int, encoding: str | None, newline: str | None) -> None:
+def _check_text(
+    buffering: int, encoding: str | None, errors: str | None, newline: str | None
+) -> None:
     if buffering == 0:
         raise UsageError("buffering=0: text cannot be unbuffered, use a binary mode")
     if newline not in {None, "", "\n", "\r", "\r\n"}:
         raise UsageError(f"newline={newline!r}: expected None, '', '\\n', '\\r' or '\\r\\n'")
     if encoding is not None:
         try:
-            codecs.lookup(encoding)
+            "".encode(encoding)
         except LookupError:
-            raise UsageError(f"encoding={encoding!r}: there is no such encoding") from None
+            raise UsageError(f"encoding={encoding!r}: there is no such text encoding") from None
+    if errors is not None:
+        try:
+            codecs.lookup_error(errors)
+        except LookupError:
+            raise UsageError(f"errors={errors!r}: there is no such error handler") from None
 
 
 def _check_binary(buffering: int, **of_text: str | None) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from .errors import TooLargeError
@@ -41,7 +41,7 @@ class Part:
 
     number: int
     offset: int
-    body: Buffer
+    body: Buffer = field(repr=False)
 
     @property
     def size(self) -> int:

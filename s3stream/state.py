@@ -18,6 +18,7 @@ class Phase(enum.Enum):
 
     FRESH = "fresh"  # nothing at the store yet
     STREAMING = "streaming"  # a multipart upload has been asked for
+    COMMITTING = "committing"  # the commit is on its way; only its answer leads on
     FAILED = "failed"  # the first error has been kept; nothing more goes out but the clean-up
     UNCERTAIN = "uncertain"  # the commit was sent and nobody knows; left alone
     COMMITTED = "committed"  # the object is there
@@ -28,8 +29,9 @@ class Phase(enum.Enum):
 class Event(enum.Enum):
     """What can happen to an upload."""
 
-    CUT = "cut"
+    BEGIN = "begin"
     FAIL = "fail"
+    PUBLISH = "publish"
     COMMIT = "commit"
     LOSE_SIGHT = "lose sight"
     DISCARD = "discard"
@@ -37,17 +39,17 @@ class Event(enum.Enum):
 
 
 TABLE: dict[tuple[Phase, Event], Phase] = {
-    (Phase.FRESH, Event.CUT): Phase.STREAMING,
+    (Phase.FRESH, Event.BEGIN): Phase.STREAMING,
+    (Phase.FRESH, Event.PUBLISH): Phase.COMMITTING,  # one PutObject
     (Phase.FRESH, Event.FAIL): Phase.FAILED,
-    (Phase.FRESH, Event.COMMIT): Phase.COMMITTED,  # one PutObject
-    (Phase.FRESH, Event.LOSE_SIGHT): Phase.UNCERTAIN,
     (Phase.FRESH, Event.DISCARD): Phase.ABORTED,
-    (Phase.STREAMING, Event.CUT): Phase.STREAMING,
+    (Phase.STREAMING, Event.PUBLISH): Phase.COMMITTING,
     (Phase.STREAMING, Event.FAIL): Phase.FAILED,
-    (Phase.STREAMING, Event.COMMIT): Phase.COMMITTED,
-    (Phase.STREAMING, Event.LOSE_SIGHT): Phase.UNCERTAIN,
     (Phase.STREAMING, Event.DISCARD): Phase.ABORTED,
     (Phase.STREAMING, Event.SUSPEND): Phase.SUSPENDED,
+    (Phase.COMMITTING, Event.COMMIT): Phase.COMMITTED,
+    (Phase.COMMITTING, Event.FAIL): Phase.FAILED,
+    (Phase.COMMITTING, Event.LOSE_SIGHT): Phase.UNCERTAIN,
     (Phase.FAILED, Event.FAIL): Phase.FAILED,  # later errors are heard, the first is kept
     (Phase.FAILED, Event.DISCARD): Phase.ABORTED,
 }

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from .errors import CleanupError, S3StreamError, UncertainError, attach
+from .errors import CleanupError, S3StreamError, UncertainError, add_note, attach
 from .memory import Memory
 from .options import WriteOptions
 from .parts import Cutter, Part
@@ -114,13 +114,34 @@ class Transfer:
                 raise ValueError("the upload was discarded: there is nothing to commit")
             return self._publish()
         except BaseException as error:
-            self._fail(error)
-            failed = self.discard()
-            if failed is not None:
-                attach(error, failed)
+            self._clean_up_after(error)
             raise
         finally:
             self._memory.drop_free()
+
+    def _clean_up_after(self, error: BaseException) -> None:
+        # An interrupt may have come while the commit was on its way: its own answer counts.
+        self._sender.settle(_GRACE_SECONDS)
+        self._absorb()
+        if self._state.phase is Phase.COMMITTED:
+            add_note(error, f"and yet the object was published: {self._state.result}")
+            return
+        if self._state.phase is Phase.COMMITTING:
+            self._state.lose_sight(
+                UncertainError(
+                    f"{type(error).__name__} came while the store was publishing the object, and"
+                    " its answer was not waited for: the object may appear",
+                    bucket=self._target.bucket,
+                    key=self._target.key,
+                    upload_id=self._state.upload_id,
+                )
+            )
+            add_note(error, str(self._state.error))
+            return
+        self._fail(error)
+        failed = self.discard()
+        if failed is not None:
+            attach(error, failed)
 
     def discard(self) -> CleanupError | None:
         """Publish nothing and remove what was sent; harmless when the transfer is over.
@@ -143,7 +164,7 @@ class Transfer:
     def _send(self, part: Part) -> None:
         if self._state.phase is Phase.FRESH:
             # Before the call: should the wait for it be interrupted, there may be an upload.
-            self._state.on(Event.CUT)
+            self._state.on(Event.BEGIN)
             self._run(self._target.create)
         upload_id = self._state.upload_id
         assert upload_id is not None  # noqa: S101 - create has returned one, or has raised
@@ -172,6 +193,7 @@ class Transfer:
                 finally:
                     self._memory.give_back(last.body)
 
+            self._state.on(Event.PUBLISH)
             self._run(put)
             return
         self._send(last)
@@ -180,6 +202,7 @@ class Transfer:
         upload_id = self._state.upload_id
         assert upload_id is not None  # noqa: S101 - _send has seen it
         manifest = self._state.manifest(self.position)
+        self._state.on(Event.PUBLISH)
         self._run(lambda: self._target.complete(upload_id, manifest, self.position))
 
     def _run(self, job: Callable[[], str | UploadResult]) -> None:
@@ -204,11 +227,10 @@ class Transfer:
             # The pure rooms know sizes, not names.
             error.bucket, error.key = self._target.bucket, self._target.key
             error.upload_id = self._state.upload_id
-        if self._state.phase not in _LIVE:
-            return
-        if isinstance(error, UncertainError):
+        committing = self._state.phase is Phase.COMMITTING
+        if committing and isinstance(error, UncertainError):
             self._state.lose_sight(error)
-        else:
+        elif committing or self._state.phase in _LIVE:
             self._state.fail(error)
 
     def _abort(self) -> CleanupError | None:

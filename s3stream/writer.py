@@ -95,6 +95,7 @@ class S3Writer(io.RawIOBase):
         `TooLargeError` when the object cannot fit.
         """
         view = _as_bytes(data)
+        self._refuse_if_closed()
         with self._lock:
             self._refuse_if_closed()
             if not self._dropped:  # a wrapper that is being collected empties its buffer into us
@@ -103,8 +104,8 @@ class S3Writer(io.RawIOBase):
 
     def flush(self) -> None:
         """Raise the error of a part that failed in the background; never forces a small part."""
+        self._refuse_if_closed()
         with self._lock:
-            self._refuse_if_closed()
             if not self._dropped:
                 self._transfer.raise_if_failed()
 
@@ -120,18 +121,20 @@ class S3Writer(io.RawIOBase):
         `RuntimeWarning` says so, and that exception goes on. With `publish="commit"` it ends the
         writing, and `commit()` or `discard()` has the last word.
         """
+        if self._is_forked():
+            self._shut()
+            return
         with self._lock:
             if self._door is not _Door.OPEN:
                 return
             unwinding = sys.exc_info()[1]
-            if self._dropped or self._is_forked():
+            if self._dropped:
                 self._discard_quietly()
             elif unwinding is not None and unwinding is not self._handled_at_open:
                 self._discard_because_of(unwinding)
                 self._warn(f"it was closed while {type(unwinding).__name__} was being raised")
             elif self._publish == "commit":
-                self._transfer.raise_if_failed()
-                self._turn(_Door.SEALED)
+                self._seal()
             else:
                 self.commit()
 
@@ -158,8 +161,8 @@ class S3Writer(io.RawIOBase):
         Returns where and what it is. Raises the first error, after cleaning up, when it cannot be
         published; `UncertainError` when nobody can know.
         """
+        self._refuse_if_forked()
         with self._lock:
-            self._refuse_if_forked()
             already = self._transfer.result
             try:
                 result = self._transfer.commit()
@@ -175,9 +178,13 @@ class S3Writer(io.RawIOBase):
         Waits up to two seconds for parts in flight before it aborts the upload; parts that take
         longer are followed by another abort. Raises `CleanupError` when the upload is still there.
         """
+        if self._is_forked():
+            # What the parent has sent is the parent's, and so was the lock.
+            self._shut()
+            return
         with self._lock:
             try:
-                failed = None if self._is_forked() else self._transfer.discard()
+                failed = self._transfer.discard()
             finally:
                 self._shut()
             if failed is not None:
@@ -220,6 +227,14 @@ class S3Writer(io.RawIOBase):
             self._dropped = True
             if not self._is_forked():
                 self._warn("it was never closed")
+
+    def _seal(self) -> None:
+        try:
+            self._transfer.raise_if_failed()
+        except BaseException as error:
+            self._discard_because_of(error)
+            raise
+        self._turn(_Door.SEALED)
 
     def _abandon(self, why: str) -> None:
         warned, self._dropped = self._dropped, True
@@ -284,13 +299,20 @@ def _watch(writer: S3Writer) -> None:
     _OPEN.add(writer)
 
 
+def _abandon_and_show_errors(writer: S3Writer) -> None:
+    try:
+        writer._abandon("the interpreter exits")
+    except BaseException:  # noqa: BLE001 - the other writers must have their turn
+        sys.excepthook(*sys.exc_info())
+
+
 @functools.cache
 def _discard_at_exit() -> None:
     """See to it, from the first writer on, that interpreter exit publishes nothing."""
 
     def discard_all() -> None:
         for writer in list(_OPEN):
-            writer._abandon("the interpreter exits")
+            _abandon_and_show_errors(writer)
 
     atexit.register(discard_all)
 

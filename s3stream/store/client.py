@@ -122,5 +122,6 @@ def _sign_without_copying(client: Any) -> None:
         chosen = context.get("auth_type") or signature_version
         return _PLAIN_SIGNER if chosen in {"v4", "s3v4"} else None
 
-    for call in ("PutObject", "UploadPart"):
-        client.meta.events.register_first(f"choose-signer.s3.{call}", choose)
+    # Of every call, not only those with a body: awscrt signs on a thread of its own, which is gone
+    # when an upload is aborted at interpreter exit.
+    client.meta.events.register_first("choose-signer.s3", choose)

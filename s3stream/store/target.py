@@ -156,7 +156,7 @@ class Target:
         if conflict and "IfNoneMatch" in self._condition:
             failure = AlreadyExistsError("there is an object of this name already", **where)
         refused = status is not None and status < 500 and code not in UPLOAD_GONE and not conflict
-        if refused or never_reached(error) or (conflict and not _was_retried(error)):
+        if never_reached(error) or ((refused or conflict) and not _was_retried(error)):
             raise failure from error
         try:
             head: dict[str, Any] = self._client.head_object(
@@ -172,7 +172,7 @@ class Target:
             ) from error
         if self._is_ours(head, size, etag, crc):
             return head
-        if conflict or (code in UPLOAD_GONE and not _was_retried(error)):
+        if refused or conflict or (code in UPLOAD_GONE and not _was_retried(error)):
             raise failure from error
         raise UncertainError(
             f"the store did not say whether the object was published: {failure.message}; the object"
