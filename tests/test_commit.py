@@ -66,6 +66,24 @@ def test_a_lost_answer_never_makes_a_failure_of_an_object_that_is_there(
 
 
 @pytest.mark.parametrize("size", [SMALL, LARGE], ids=["put", "complete"])
+def test_a_refusal_after_a_lost_answer_is_no_failure_of_an_object_that_is_there(
+    store: Server, before: Proxy, bucket: str, key: str, size: int
+) -> None:
+    before.inject(_commit_call(size), LoseAnswer())
+    before.inject(_commit_call(size), Answer(403, "AccessDenied"))
+    file = _open(store, before, bucket, key)
+    file.write(bytes_of(size))
+    if size == SMALL or "multipart-etag" not in CANNOT[store.name]:
+        file.close()
+        assert file.result.size == size
+    else:
+        with pytest.raises(UncertainError):
+            file.close()
+    assert len(before.injected) == 2
+    assert content(store, bucket, key) == bytes_of(size)
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE], ids=["put", "complete"])
 def test_a_lost_answer_to_an_exclusive_create_is_known_as_our_own(
     store: Server, before: Proxy, bucket: str, key: str, size: int
 ) -> None:

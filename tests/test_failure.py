@@ -329,3 +329,36 @@ def test_no_thread_is_left_when_a_writer_is_closed(
             if thread.name.startswith("s3stream"):
                 thread.join(10)
     assert threading.active_count() <= before
+
+
+def test_the_error_of_a_close_is_not_its_own_context(
+    seaweedfs: Server, proxied: Server, proxy: Proxy, bucket: str, key: str
+) -> None:
+    proxy.inject("UploadPart", DENIED, times=None)
+    file = _open(proxied, bucket, key)
+    file.write(bytes_of(PART + 40_000))
+    proxy.wait_for("UploadPart", 1, finished=True)
+    with pytest.raises(PermissionError) as raised:
+        file.close()
+    seen: list[BaseException | None] = []
+    link: BaseException | None = raised.value
+    while link is not None:
+        assert link not in seen
+        seen.append(link)
+        link = link.__context__
+    assert_nothing(seaweedfs, bucket, key)
+
+
+@pytest.mark.parametrize("buffering", [0, -1])
+def test_with_publish_commit_a_failed_upload_is_cleaned_up_by_close(
+    seaweedfs: Server, proxied: Server, proxy: Proxy, bucket: str, key: str, buffering: int
+) -> None:
+    proxy.inject("UploadPart", DENIED, times=None)
+    file = _open(proxied, bucket, key, buffering=buffering, publish="commit", max_concurrency=1)
+    with pytest.raises(PermissionError):
+        file.write(bytes_of(4 * PART))
+    with pytest.raises(PermissionError):
+        file.close()
+    assert file.closed
+    assert proxy.injected
+    assert_nothing(seaweedfs, bucket, key)

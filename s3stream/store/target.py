@@ -172,7 +172,8 @@ class Target:
             ) from error
         if self._is_ours(head, size, etag, crc):
             return head
-        if refused or conflict or (code in UPLOAD_GONE and not _was_retried(error)):
+        gone_at_once = code in UPLOAD_GONE and not _was_retried(error)
+        if gone_at_once or ((refused or conflict) and not self._could_be_ours(head, size)):
             raise failure from error
         raise UncertainError(
             f"the store did not say whether the object was published: {failure.message}; the object"
@@ -190,6 +191,11 @@ class Target:
         if self._algorithm is not None and crc is not None and self._algorithm.field in head:
             return bool(head[self._algorithm.field] == self._algorithm.encode(crc))
         return bool(etag) and head["ETag"].strip('"') == etag.strip('"')
+
+    def _could_be_ours(self, head: dict[str, Any], size: int) -> bool:
+        """Whether an object that is not proved ours is not proved another's either."""
+        provable = self._algorithm is not None and self._algorithm.field in head
+        return self._writer_id is None and not provable and bool(head["ContentLength"] == size)
 
     def _for(self, call: str, **arguments: Any) -> dict[str, Any]:
         given = self._parameters.of(call)
