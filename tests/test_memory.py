@@ -330,6 +330,8 @@ def test_a_full_disk_is_an_error_when_the_buffer_is_taken(tmp_path: Path) -> Non
         again = memory.take(90_000, 90_000)
         again[89_999] = 1
         print("alive", memory.alive)
+        memory.give_back(fine)
+        memory.give_back(again)
     """
     run = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path)],
