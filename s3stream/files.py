@@ -93,6 +93,9 @@ class _Face:
         except BaseException as error:
             self._discard_because_of(error)
             raise
+        self._close_below()
+
+    def _close_below(self) -> None:
         super().close()  # type: ignore[misc]  # the io class beside us has it
 
     def discard(self) -> None:
@@ -166,15 +169,7 @@ class S3CompressedWriter(_Face, io.BufferedIOBase):
         self._compressor.close()
         self._file.flush()
 
-    def close(self) -> None:
-        """End the compressed stream and publish, or clean up: `S3Writer.close`."""
-        if self.closed:
-            return
-        try:
-            self._end_writing()
-        except BaseException as error:
-            self._discard_because_of(error)
-            raise
+    def _close_below(self) -> None:
         self._file.close()
 
     def writable(self) -> bool:

@@ -50,6 +50,7 @@ TABLE: dict[tuple[Phase, Event], Phase] = {
     (Phase.COMMITTING, Event.COMMIT): Phase.COMMITTED,
     (Phase.COMMITTING, Event.FAIL): Phase.FAILED,
     (Phase.COMMITTING, Event.LOSE_SIGHT): Phase.UNCERTAIN,
+    (Phase.UNCERTAIN, Event.COMMIT): Phase.COMMITTED,  # the answer came after all
     (Phase.FAILED, Event.FAIL): Phase.FAILED,  # later errors are heard, the first is kept
     (Phase.FAILED, Event.DISCARD): Phase.ABORTED,
 }
@@ -123,6 +124,7 @@ class UploadState:
     def commit(self, result: UploadResult) -> None:
         """The object is there."""
         self.on(Event.COMMIT)
+        self.error = None
         self.result = result
 
     def lose_sight(self, error: BaseException) -> None:

@@ -106,6 +106,7 @@ class Transfer:
 
         Raises the first error, after cleaning up, when it cannot be published.
         """
+        self._absorb()
         if self._state.result is not None:
             return self._state.result
         try:
