@@ -14,6 +14,7 @@ import threading
 from typing import IO
 
 from .errors import TooLargeError
+from .waiting import wait_for
 
 Buffer = bytearray | mmap.mmap
 
@@ -101,7 +102,7 @@ class Memory:
             self._free.clear()
 
     def _grant(self, size: int) -> None:
-        self._changed.wait_for(lambda: self.alive + size <= self.limit)
+        wait_for(self._changed, lambda: self.alive + size <= self.limit)
         self.alive += size
         self.peak = max(self.peak, self.alive)
 
@@ -117,7 +118,7 @@ class Memory:
                 " forbids a temporary file; raise memory or allow spool"
             )
         with self._changed:
-            self._changed.wait_for(lambda: len(self._files) < _MAX_SPOOLED)
+            wait_for(self._changed, lambda: len(self._files) < _MAX_SPOOLED)
         # Unlinked at once: a process that dies leaves nothing behind.
         file = tempfile.TemporaryFile(dir=None if self._spool is True else self._spool)  # noqa: SIM115 - closed by give_back
         try:

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from .waiting import wait_for
+
 T = TypeVar("T")
 
 
@@ -43,7 +45,7 @@ class Sender(Generic[T]):
     def submit(self, job: Callable[[], T]) -> None:
         """Start a job on a thread, waiting for a free place first (this is the backpressure)."""
         with self._changed:
-            self._changed.wait_for(lambda: self._in_flight < self._concurrency)
+            wait_for(self._changed, lambda: self._in_flight < self._concurrency)
             self._in_flight += 1
         thread = threading.Thread(target=self._run, args=(job,), name=self._name, daemon=True)
         try:
@@ -63,7 +65,7 @@ class Sender(Generic[T]):
     def settle(self, timeout: float | None = None) -> bool:
         """Wait until nothing is in flight; False when `timeout` seconds were not enough."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._in_flight == 0, timeout)
+            return wait_for(self._changed, lambda: self._in_flight == 0, timeout)
 
     def when_settled(self, epilogue: Callable[[], None]) -> None:
         """Call `epilogue` once on the thread of the last job to end, or now if all have ended."""
