@@ -5,19 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-import s3stream
 from s3stream.sender import Outcome, Sender
 from tests.test_memory import PATIENCE, running, waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-SENDER = Path(s3stream.__file__).parent / "sender.py"
 
 
 def threads_named(name: str) -> list[threading.Thread]:
