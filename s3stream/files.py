@@ -75,25 +75,23 @@ class _Face:
     def commit(self) -> UploadResult:
         """Publish the object now and close the file, whatever exception is in flight."""
         if not self.closed:
-            try:
-                self._end_writing()
-            except BaseException as error:
-                self._discard_because_of(error)
-                raise
+            self._end_writing_or_discard()
         return self._below().commit()
 
     def close(self) -> None:
         """Publish the object, or clean up when that must not or cannot be: `S3Writer.close`."""
-        if self.closed:
-            return
+        if not self.closed:
+            # Not left to C, which closes what is below even when its flush has failed: the object
+            # would be published without its end.
+            self._end_writing_or_discard()
+            self._close_below()
+
+    def _end_writing_or_discard(self) -> None:
         try:
-            # Here and not only in C, which closes what is below even when this has failed: the
-            # object would be published without its end.
             self._end_writing()
         except BaseException as error:
             self._discard_because_of(error)
             raise
-        self._close_below()
 
     def _close_below(self) -> None:
         super().close()  # type: ignore[misc]  # the io class beside us has it
