@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import threading
 import warnings
 from dataclasses import dataclass
 from types import TracebackType
@@ -19,6 +20,7 @@ from fsspec.core import get_compression
 from .errors import CleanupError, UsageError, attach
 from .options import KiB
 from .state import UploadResult
+from .transfer import HURRIED, THOROUGH, Patience, patience_with
 from .writer import S3Writer
 
 # Small writes are gathered in C up to this; larger ones go straight into a part. From 64 KiB on
@@ -78,13 +80,24 @@ class _Face:
             self._end_writing_or_discard()
         return self._below().commit()
 
+    def _prepare(self) -> bool:
+        """Bring all to the store, for a commit that is to come; False after a discard."""
+        if not self.closed:
+            self._end_writing_or_discard()
+        return self._below()._prepare()
+
     def close(self) -> None:
         """Publish the object, or clean up when that must not or cannot be: `S3Writer.close`."""
-        if not self.closed:
+        if self._is_forked():
+            self._discard(THOROUGH)  # what is buffered here is the parent's
+        elif not self.closed:
             # Not left to C, which closes what is below even when its flush has failed: the object
             # would be published without its end.
             self._end_writing_or_discard()
             self._close_below()
+
+    def _is_forked(self) -> bool:
+        return self._below()._is_forked()
 
     def _end_writing_or_discard(self) -> None:
         try:
@@ -97,8 +110,11 @@ class _Face:
         super().close()  # type: ignore[misc]  # the io class beside us has it
 
     def discard(self) -> None:
-        """Publish nothing, remove what was sent, and close the file."""
-        self._below().discard()
+        """Publish nothing, remove what was sent, and close the file: `S3Writer.discard`."""
+        self._discard(THOROUGH)
+
+    def _discard(self, patience: Patience) -> None:
+        self._below()._discard(patience)
 
     @property
     def result(self) -> UploadResult:
@@ -127,7 +143,7 @@ class _Face:
 
     def _discard_because_of(self, error: BaseException) -> None:
         try:
-            self.discard()
+            self._discard(patience_with(error))
         except CleanupError as failed:
             attach(error, failed)
 
@@ -159,6 +175,8 @@ class S3CompressedWriter(_Face, io.BufferedIOBase):
         self.name = file.raw.name
         self.mode = file.raw.mode
         self._written = 0
+        # Compressors are not made for two threads: what comes out must be written in its order.
+        self._lock = threading.RLock()
 
     def _below(self) -> S3BufferedWriter:
         return self._file
@@ -183,7 +201,7 @@ class S3CompressedWriter(_Face, io.BufferedIOBase):
         """Compress and write all of a bytes-like object; returns its length in bytes."""
         if self.closed:
             raise ValueError(f"I/O operation on closed file {self.name}")
-        with memoryview(data) as view:
+        with memoryview(data) as view, self._lock:
             try:
                 self._compressor.write(view)
             except BaseException as error:
@@ -202,18 +220,17 @@ class S3CompressedWriter(_Face, io.BufferedIOBase):
         """Whether writing is over."""
         return self._file.closed
 
-    def discard(self) -> None:
-        """Publish nothing, remove what was sent, and close the file."""
+    def _discard(self, patience: Patience) -> None:
         self._gate.open = False
         try:
-            self._file.discard()
+            self._file._discard(patience)
         finally:
             self._compressor.close()
 
     def __del__(self) -> None:
         if hasattr(self, "_compressor") and not self.closed:
             self._dealloc_warn(self)
-            self.discard()
+            self._discard(HURRIED)
 
     def _dealloc_warn(self, source: object) -> None:
         # Io's own hook for a wrapper that is collected: it ends in the raw writer.

@@ -20,6 +20,7 @@ from .errors import AlreadyExistsError, NotFoundError, PreconditionError, Prefix
 from .files import check_layers, parse_mode, wrap
 from .options import OPTION_NAMES, MiB, WriteOptions
 from .store import CONNECTION_OPTIONS, Objects, Version, connect
+from .transaction import S3Transaction
 from .uri import SCHEMES, split_path
 from .writer import S3Writer
 
@@ -52,6 +53,7 @@ class S3StreamFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
 
     protocol = SCHEMES
     root_marker = ""
+    transaction_type = S3Transaction
 
     def __init__(
         self,

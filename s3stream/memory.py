@@ -11,10 +11,11 @@ import mmap
 import os
 import tempfile
 import threading
+from collections.abc import Callable
 from typing import IO
 
 from .errors import TooLargeError
-from .waiting import wait_for
+from .waiting import Cancellation, wait_for
 
 Buffer = bytearray | mmap.mmap
 
@@ -27,14 +28,18 @@ class Memory:
 
     `take` waits for a `give_back` when the limit is reached. It can count on one to come as long
     as whoever fills buffers keeps no more than two of them (of at most a third of the limit) to
-    itself. Buffers are recycled, so that a long stream does not pay for fresh pages.
+    itself; a `cancellation` ends the wait. Buffers are recycled, so that a long stream does not pay
+    for fresh pages.
     """
 
-    def __init__(self, limit: int, spool: bool | str) -> None:
+    def __init__(
+        self, limit: int, spool: bool | str, cancellation: Cancellation | None = None
+    ) -> None:
         self.limit = limit
         self.alive = 0
         self.peak = 0
         self._spool = spool
+        self._cancellation = cancellation
         self._changed = threading.Condition()
         self._lent: dict[int, int] = {}
         self._files: dict[int, IO[bytes]] = {}
@@ -102,9 +107,12 @@ class Memory:
             self._free.clear()
 
     def _grant(self, size: int) -> None:
-        wait_for(self._changed, lambda: self.alive + size <= self.limit)
+        self._wait_for(lambda: self.alive + size <= self.limit)
         self.alive += size
         self.peak = max(self.peak, self.alive)
+
+    def _wait_for(self, predicate: Callable[[], bool]) -> None:
+        wait_for(self._changed, predicate, cancellation=self._cancellation)
 
     def _make_way(self) -> None:
         # What is kept for recycling must not come on top of the limit.
@@ -118,7 +126,7 @@ class Memory:
                 " forbids a temporary file; raise memory or allow spool"
             )
         with self._changed:
-            wait_for(self._changed, lambda: len(self._files) < _MAX_SPOOLED)
+            self._wait_for(lambda: len(self._files) < _MAX_SPOOLED)
         # Unlinked at once: a process that dies leaves nothing behind.
         file = tempfile.TemporaryFile(dir=None if self._spool is True else self._spool)  # noqa: SIM115 - closed by give_back
         try:

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from .waiting import wait_for
+from .pace import Pace
+from .waiting import Cancellation, wait_for
 
 T = TypeVar("T")
 
@@ -27,10 +28,18 @@ class Outcome(Generic[T]):
 
 
 class Sender(Generic[T]):
-    """A row of at most `concurrency` jobs in flight."""
+    """A row of at most `concurrency` jobs in flight, and of no more than `pace` allows just now."""
 
-    def __init__(self, concurrency: int, name: str) -> None:
+    def __init__(
+        self,
+        concurrency: int,
+        name: str,
+        pace: Pace | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> None:
         self._concurrency = concurrency
+        self._pace = pace or Pace()
+        self._cancellation = cancellation
         self._name = name
         self._changed = threading.Condition()
         self._in_flight = 0
@@ -43,9 +52,12 @@ class Sender(Generic[T]):
         return self._in_flight
 
     def submit(self, job: Callable[[], T]) -> None:
-        """Start a job on a thread, waiting for a free place first (this is the backpressure)."""
+        """Start a job on a thread, waiting for a free place first (this is the backpressure).
+
+        A cancellation ends the wait with its `S3StreamError`; the job has not been started then.
+        """
         with self._changed:
-            wait_for(self._changed, lambda: self._in_flight < self._concurrency)
+            wait_for(self._changed, self._has_place, cancellation=self._cancellation)
             self._in_flight += 1
         thread = threading.Thread(target=self._run, args=(job,), name=self._name, daemon=True)
         try:
@@ -62,10 +74,11 @@ class Sender(Generic[T]):
             self._outcomes.clear()
         return outcomes
 
-    def settle(self, timeout: float | None = None) -> bool:
+    def settle(self, timeout: float | None = None, *, cancellable: bool = False) -> bool:
         """Wait until nothing is in flight; False when `timeout` seconds were not enough."""
+        cancellation = self._cancellation if cancellable else None
         with self._changed:
-            return wait_for(self._changed, lambda: self._in_flight == 0, timeout)
+            return wait_for(self._changed, lambda: self._in_flight == 0, timeout, cancellation)
 
     def when_settled(self, epilogue: Callable[[], None]) -> None:
         """Call `epilogue` once on the thread of the last job to end, or now if all have ended."""
@@ -75,11 +88,16 @@ class Sender(Generic[T]):
                 return
         epilogue()
 
+    def _has_place(self) -> bool:
+        # The second is what takes the place in the pace's count: it has to be asked last.
+        return self._in_flight < self._concurrency and self._pace.try_enter()
+
     def _run(self, job: Callable[[], T]) -> None:
         try:
             outcome = Outcome(job(), None)
         except BaseException as error:  # noqa: BLE001 - handed to the owner, who raises it
             outcome = Outcome[T](None, error)
+        self._pace.leave(succeeded=outcome.error is None)
         with self._changed:
             self._outcomes.append(outcome)
             self._in_flight -= 1

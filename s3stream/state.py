@@ -18,6 +18,7 @@ class Phase(enum.Enum):
 
     FRESH = "fresh"  # nothing at the store yet
     STREAMING = "streaming"  # a multipart upload has been asked for
+    PREPARED = "prepared"  # all parts are there, nothing is missing but the commit
     COMMITTING = "committing"  # the commit is on its way; only its answer leads on
     FAILED = "failed"  # the first error has been kept; nothing more goes out but the clean-up
     UNCERTAIN = "uncertain"  # the commit was sent and nobody knows; left alone
@@ -31,6 +32,7 @@ class Event(enum.Enum):
 
     BEGIN = "begin"
     FAIL = "fail"
+    PREPARE = "prepare"
     PUBLISH = "publish"
     COMMIT = "commit"
     LOSE_SIGHT = "lose sight"
@@ -43,10 +45,13 @@ TABLE: dict[tuple[Phase, Event], Phase] = {
     (Phase.FRESH, Event.PUBLISH): Phase.COMMITTING,  # one PutObject
     (Phase.FRESH, Event.FAIL): Phase.FAILED,
     (Phase.FRESH, Event.DISCARD): Phase.ABORTED,
-    (Phase.STREAMING, Event.PUBLISH): Phase.COMMITTING,
+    (Phase.STREAMING, Event.PREPARE): Phase.PREPARED,
     (Phase.STREAMING, Event.FAIL): Phase.FAILED,
     (Phase.STREAMING, Event.DISCARD): Phase.ABORTED,
     (Phase.STREAMING, Event.SUSPEND): Phase.SUSPENDED,
+    (Phase.PREPARED, Event.PUBLISH): Phase.COMMITTING,
+    (Phase.PREPARED, Event.FAIL): Phase.FAILED,
+    (Phase.PREPARED, Event.DISCARD): Phase.ABORTED,
     (Phase.COMMITTING, Event.COMMIT): Phase.COMMITTED,
     (Phase.COMMITTING, Event.FAIL): Phase.FAILED,
     (Phase.COMMITTING, Event.LOSE_SIGHT): Phase.UNCERTAIN,

@@ -6,10 +6,13 @@ Must not know that there is a file: whether to commit or to discard is somebody 
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+from .endings import late
 from .errors import CleanupError, S3StreamError, UncertainError, add_note, attach
 from .memory import Memory
 from .options import WriteOptions
@@ -18,13 +21,34 @@ from .plan import plan_parts
 from .sender import Sender
 from .state import Event, Phase, Receipt, UploadResult, UploadState
 from .store import Target
+from .waiting import Cancellation
 
-# How long a discard waits for parts in flight before it aborts the upload over their heads (and
-# once more when they have ended). Longer would hold up a Ctrl-C; shorter would often abort twice.
-_GRACE_SECONDS = 2.0
+
+@dataclass(frozen=True)
+class Patience:
+    """How many seconds a discard waits for others; what takes longer goes on without it.
+
+    `settle`: for requests in flight, before it aborts the upload over their heads (and once more
+    when they have ended). Longer would hold up a Ctrl-C; shorter would often abort twice.
+    `abort`: for the store to confirm the abort; None waits for all of its retries.
+    """
+
+    settle: float = 2.0
+    abort: float | None = None
+
+
+THOROUGH = Patience()
+HURRIED = Patience(abort=1.0)
+
+
+def patience_with(error: BaseException | None) -> Patience:
+    """How long somebody who is to see this error wants to wait for the clean-up."""
+    # KeyboardInterrupt, SystemExit, GeneratorExit: they want out, and a hung store takes minutes.
+    return THOROUGH if error is None or isinstance(error, Exception) else HURRIED
+
 
 # The phases in which something may have to be cleaned up.
-_LIVE = frozenset({Phase.FRESH, Phase.STREAMING, Phase.FAILED})
+_LIVE = frozenset({Phase.FRESH, Phase.STREAMING, Phase.PREPARED, Phase.FAILED})
 
 
 class Transfer:
@@ -35,10 +59,11 @@ class Transfer:
 
     def __init__(self, client: Any, bucket: str, key: str, options: WriteOptions) -> None:
         self._target = Target(client, bucket, key, options)
-        self._memory = Memory(options.memory_limit, options.spool)
+        self._cancellation = Cancellation()
+        self._memory = Memory(options.memory_limit, options.spool, self._cancellation)
         self._cutter = Cutter(plan_parts(options), options.reserve, self._memory)
         self._sender: Sender[str | Receipt | UploadResult] = Sender(
-            options.max_concurrency, f"s3stream {key}"
+            options.max_concurrency, f"s3stream {key}", self._target.pace, self._cancellation
         )
         self._state = UploadState()
 
@@ -80,10 +105,19 @@ class Transfer:
             for part in self._cutter.feed(data):
                 self._send(part)
                 self.raise_if_failed()
+            # A signal handler may have discarded in the middle of this very call.
+            self._cancellation.check()
         except BaseException as error:
             # Some of the data may have been taken: going on would lose or double it.
             self._fail(error)
             raise
+
+    def cancel(self) -> None:
+        """End, with an error, a write that waits on another thread; `discard` is to follow.
+
+        Takes no lock. A commit that is on its way is not held up.
+        """
+        self._cancellation.request()
 
     def raise_if_failed(self) -> None:
         """Raise the first error, if a part has failed or a write was interrupted."""
@@ -100,6 +134,21 @@ class Transfer:
             key=self._target.key,
             upload_id=self._state.upload_id,
         ) from error
+
+    def prepare(self) -> bool:
+        """Bring all that is left to the store, so that a commit is one short request.
+
+        False when there is nothing to commit: it was discarded. An empty object stays here: not
+        every store takes an empty part. Raises the first error, after cleaning up.
+        """
+        try:
+            self.raise_if_failed()
+            if self._state.phase in {Phase.FRESH, Phase.STREAMING} and self.position:
+                self._send_the_rest()
+        except BaseException as error:
+            self._clean_up_after(error)
+            raise
+        return self._state.phase is not Phase.ABORTED
 
     def commit(self) -> UploadResult:
         """Publish the object; a second time returns the same result.
@@ -122,7 +171,7 @@ class Transfer:
 
     def _clean_up_after(self, error: BaseException) -> None:
         # An interrupt may have come while the commit was on its way: its own answer counts.
-        self._sender.settle(_GRACE_SECONDS)
+        self._sender.settle(THOROUGH.settle)
         self._absorb()
         if self._state.phase is Phase.COMMITTED:
             add_note(error, f"and yet the object was published: {self._state.result}")
@@ -140,26 +189,28 @@ class Transfer:
             add_note(error, str(self._state.error))
             return
         self._fail(error)
-        failed = self.discard()
+        failed = self.discard(patience_with(error))
         if failed is not None:
             attach(error, failed)
 
-    def discard(self) -> CleanupError | None:
+    def discard(self, patience: Patience = THOROUGH) -> CleanupError | None:
         """Publish nothing and remove what was sent; harmless when the transfer is over.
 
-        Waits two seconds for parts in flight before it aborts the upload; parts that take longer
-        are followed by another abort. Returns what went wrong with that, if anything did.
+        Waits for parts in flight before it aborts the upload; parts that outlast its patience are
+        followed by another abort. Returns what went wrong with that, if anything did.
         """
-        settled = self._sender.settle(_GRACE_SECONDS)
+        self.cancel()
+        settled = self._sender.settle(patience.settle)
         self._absorb()
         self._cutter.drop()
         self._memory.drop_free()
         if self._state.phase not in _LIVE:
             return None
         self._state.on(Event.DISCARD)
-        failed = self._abort()
+        failed = self._abort(patience.abort)
         if not settled:
-            self._sender.when_settled(self._abort_after_stragglers)
+            over = late(f"a request for {self._target.key!r}")
+            self._sender.when_settled(lambda: self._abort_after_stragglers(over))
         return failed
 
     def _send(self, part: Part) -> None:
@@ -180,36 +231,44 @@ class Transfer:
         self._absorb()
 
     def _publish(self) -> UploadResult:
-        self._commit_what_is_left()
+        if self._state.phase is Phase.FRESH:
+            self._put_whole()
+        else:
+            self._complete()
         assert self._state.result is not None  # noqa: S101 - or that would have raised
         return self._state.result
 
-    def _commit_what_is_left(self) -> None:
+    def _put_whole(self) -> None:
         last = self._cutter.finish()
-        if self._state.phase is Phase.FRESH:
 
-            def put() -> UploadResult:
-                try:
-                    return self._target.put(last.body)
-                finally:
-                    self._memory.give_back(last.body)
+        def put() -> UploadResult:
+            try:
+                return self._target.put(last.body)
+            finally:
+                self._memory.give_back(last.body)
 
-            self._state.on(Event.PUBLISH)
-            self._run(put)
-            return
-        self._send(last)
-        self._sender.settle()
-        self.raise_if_failed()
+        self._state.on(Event.PUBLISH)
+        self._run(put)
+
+    def _complete(self) -> None:
+        if self._state.phase is Phase.STREAMING:
+            self._send_the_rest()
         upload_id = self._state.upload_id
         assert upload_id is not None  # noqa: S101 - _send has seen it
         manifest = self._state.manifest(self.position)
         self._state.on(Event.PUBLISH)
         self._run(lambda: self._target.complete(upload_id, manifest, self.position))
 
+    def _send_the_rest(self) -> None:
+        self._send(self._cutter.finish())
+        self._sender.settle(cancellable=True)
+        self.raise_if_failed()
+        self._state.on(Event.PREPARE)
+
     def _run(self, job: Callable[[], str | UploadResult]) -> None:
         """Make one call on a thread, so that Ctrl-C ends the wait for it and not the call."""
         self._sender.submit(job)
-        self._sender.settle()
+        self._sender.settle(cancellable=self._state.phase is not Phase.COMMITTING)
         self.raise_if_failed()
 
     def _absorb(self) -> None:
@@ -234,28 +293,38 @@ class Transfer:
         elif committing or self._state.phase in _LIVE:
             self._state.fail(error)
 
-    def _abort(self) -> CleanupError | None:
+    def _abort(self, timeout: float | None) -> CleanupError | None:
         upload_id = self._state.upload_id
         if upload_id is None:
             return None
-        try:
-            self._target.abort(upload_id)
-        except S3StreamError as error:
-            failed = CleanupError(
-                f"nothing was published, but the upload is still there and costs storage: {error}",
-                bucket=self._target.bucket,
-                key=self._target.key,
-                upload_id=upload_id,
-            )
-            failed.__cause__ = error
-            return failed
-        return None
+        # On a thread: Ctrl-C has to end the wait, and a garbage collection that came in the middle
+        # of the connection pool must not wait for that pool's lock on the same thread.
+        aborting: Sender[None] = Sender(1, f"s3stream abort {self._target.key}")
+        aborting.submit(lambda: self._target.abort(upload_id))
+        if not aborting.settle(timeout):
+            aborting.when_settled(late(f"the abort of upload {upload_id}").set)
+            return self._cleanup_error(f"the store has not confirmed it within {timeout:g} s")
+        (outcome,) = aborting.collect()
+        return None if outcome.error is None else self._cleanup_error(outcome.error)
 
-    def _abort_after_stragglers(self) -> None:
+    def _cleanup_error(self, cause: BaseException | str) -> CleanupError:
+        failed = CleanupError(
+            f"nothing was published, but the upload is still there and costs storage: {cause}",
+            bucket=self._target.bucket,
+            key=self._target.key,
+            upload_id=self._state.upload_id,
+        )
+        failed.__cause__ = cause if isinstance(cause, BaseException) else None
+        return failed
+
+    def _abort_after_stragglers(self, over: threading.Event) -> None:
         # The straggler may have been the call that made the upload: only now is its id known.
         for outcome in self._sender.collect():
             if isinstance(outcome.value, str):
                 self._state.upload_id = outcome.value
-        failed = self._abort()
-        if failed is not None:
-            warnings.warn(str(failed), RuntimeWarning, stacklevel=1)
+        try:
+            failed = self._abort(None)
+            if failed is not None:
+                warnings.warn(str(failed), RuntimeWarning, stacklevel=1)
+        finally:
+            over.set()

@@ -1,28 +1,26 @@
 """The file you write to, and the one question it answers: does this close publish or discard?
 
-Knows what `io` promises and how files end (exceptions, finalisers, forks, interpreter exit). Must
-not know S3 calls, nor who wraps it (buffers, text, compression, file systems).
+Knows what `io` promises and how a file ends (exceptions, finalisers, forks). Must not know S3
+calls, nor who wraps it (buffers, text, compression, file systems).
 """
 
 from __future__ import annotations
 
-import atexit
 import enum
-import functools
 import io
 import os
 import sys
 import threading
 import warnings
-import weakref
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, NoReturn
 
+from . import endings
 from .errors import CleanupError, S3StreamError, attach
 from .options import WriteOptions
 from .state import UploadResult
-from .transfer import Transfer
+from .transfer import HURRIED, THOROUGH, Patience, Transfer, patience_with
 
 
 class _Door(enum.Enum):
@@ -74,7 +72,7 @@ class S3Writer(io.RawIOBase):
         self._handled_at_open = sys.exc_info()[1]
         self._dropped = False
         self._turn(_Door.OPEN)
-        _watch(self)
+        endings.watch(self)
 
     # -- what io promises of a writable, unseekable binary file
 
@@ -96,18 +94,20 @@ class S3Writer(io.RawIOBase):
         """
         view = _as_bytes(data)
         self._refuse_if_closed()
+        if self._dropped:  # a wrapper that is being collected empties its buffer into us
+            return len(view)
         with self._lock:
             self._refuse_if_closed()
-            if not self._dropped:  # a wrapper that is being collected empties its buffer into us
-                self._transfer.write(view)
+            self._transfer.write(view)
         return len(view)
 
     def flush(self) -> None:
         """Raise the error of a part that failed in the background; never forces a small part."""
         self._refuse_if_closed()
+        if self._dropped:
+            return
         with self._lock:
-            if not self._dropped:
-                self._transfer.raise_if_failed()
+            self._transfer.raise_if_failed()
 
     def readinto(self, buffer: Any, /) -> NoReturn:
         """Not for reading: raises `io.UnsupportedOperation`."""
@@ -129,7 +129,7 @@ class S3Writer(io.RawIOBase):
                 return
             unwinding = sys.exc_info()[1]
             if self._dropped:
-                self._discard_quietly()
+                self._discard_quietly(HURRIED)
             elif unwinding is not None and unwinding is not self._handled_at_open:
                 self._discard_because_of(unwinding)
                 self._warn(f"it was closed while {type(unwinding).__name__} was being raised")
@@ -175,16 +175,21 @@ class S3Writer(io.RawIOBase):
     def discard(self) -> None:
         """Publish nothing, remove what was sent, and close the file; harmless when it is over.
 
-        Waits up to two seconds for parts in flight before it aborts the upload; parts that take
-        longer are followed by another abort. Raises `CleanupError` when the upload is still there.
+        May be called while another thread writes: that write ends with an error. Waits up to two
+        seconds for parts in flight before it aborts the upload; parts that take longer are followed
+        by another abort. Raises `CleanupError` when the upload is still there.
         """
+        self._discard(THOROUGH)
+
+    def _discard(self, patience: Patience) -> None:
         if self._is_forked():
             # What the parent has sent is the parent's, and so was the lock.
             self._shut()
             return
+        self._cancel()
         with self._lock:
             try:
-                failed = self._transfer.discard()
+                failed = self._transfer.discard(patience)
             finally:
                 self._shut()
             if failed is not None:
@@ -217,8 +222,10 @@ class S3Writer(io.RawIOBase):
     # -- how files end when nobody closes them
 
     def __del__(self) -> None:
-        if self._door is not _Door.SHUT:
-            self._abandon("it was never closed" if not self.closed else "commit() was never called")
+        # Past the end of the interpreter nothing can be done, and exit has seen to this file.
+        if self._door is not _Door.SHUT and not endings.is_too_late():
+            closed = self.closed
+            self._abandon("commit() was never called" if closed else "it was never closed")
 
     def _dealloc_warn(self, source: object) -> None:
         # Io's own hook: who wraps us calls it when it is collected without having been closed, and
@@ -228,6 +235,19 @@ class S3Writer(io.RawIOBase):
             if not self._is_forked():
                 self._warn("it was never closed")
 
+    def _prepare(self) -> bool:
+        """Bring all to the store, for a commit that is to come; False after a discard."""
+        self._refuse_if_forked()
+        with self._lock:
+            try:
+                prepared = self._transfer.prepare()
+            except BaseException:
+                self._shut()
+                raise
+            if prepared and self._door is _Door.OPEN:
+                self._turn(_Door.SEALED)
+            return prepared
+
     def _seal(self) -> None:
         try:
             self._transfer.raise_if_failed()
@@ -236,23 +256,39 @@ class S3Writer(io.RawIOBase):
             raise
         self._turn(_Door.SEALED)
 
-    def _abandon(self, why: str) -> None:
-        warned, self._dropped = self._dropped, True
-        if not self._is_forked():
-            self._discard_quietly()
+    def _cancel(self) -> None:
+        if self._door is _Door.OPEN:
+            self._transfer.cancel()
+
+    def _abandon(self, why: str, seconds: float = THOROUGH.settle) -> None:
+        """Discard where nobody could catch an error; waits so long for parts in flight."""
+        if self._is_forked():
+            return
+        warned = self._dropped
+        self._cancel()
+        # A commit of another thread may be on its way, and has the lock.
+        if not self._lock.acquire(timeout=THOROUGH.settle):
+            self._warn(f"{why} while another thread is closing it, so it may be published yet")
+            return
+        try:
+            if self._door is _Door.SHUT:
+                return
+            self._discard_quietly(Patience(settle=seconds, abort=HURRIED.abort))
             if not warned:
                 self._warn(why)
+        finally:
+            self._lock.release()
 
     def _discard_because_of(self, error: BaseException) -> None:
         try:
-            self.discard()
+            self._discard(patience_with(error))
         except CleanupError as failed:
             attach(error, failed)
 
-    def _discard_quietly(self) -> None:
+    def _discard_quietly(self, patience: Patience) -> None:
         """Discard where no caller could catch an error: a warning says it."""
         try:
-            self.discard()
+            self._discard(patience)
         except CleanupError as failed:
             warnings.warn(str(failed), RuntimeWarning, stacklevel=3)
 
@@ -275,7 +311,7 @@ class S3Writer(io.RawIOBase):
     def _shut(self) -> None:
         self._turn(_Door.SHUT)
         self._handled_at_open = None
-        _OPEN.discard(self)
+        endings.forget(self)
 
     def _is_forked(self) -> bool:
         return self._process != os.getpid()
@@ -289,32 +325,6 @@ class S3Writer(io.RawIOBase):
             raise ValueError(f"I/O operation on closed file {self.name}")
         if not self._dropped:
             self._refuse_if_forked()
-
-
-_OPEN: weakref.WeakSet[S3Writer] = weakref.WeakSet()
-
-
-def _watch(writer: S3Writer) -> None:
-    _discard_at_exit()
-    _OPEN.add(writer)
-
-
-def _abandon_and_show_errors(writer: S3Writer) -> None:
-    try:
-        writer._abandon("the interpreter exits")
-    except BaseException:  # noqa: BLE001 - the other writers must have their turn
-        sys.excepthook(*sys.exc_info())
-
-
-@functools.cache
-def _discard_at_exit() -> None:
-    """See to it, from the first writer on, that interpreter exit publishes nothing."""
-
-    def discard_all() -> None:
-        for writer in list(_OPEN):
-            _abandon_and_show_errors(writer)
-
-    atexit.register(discard_all)
 
 
 def _first_foreign_line() -> str:

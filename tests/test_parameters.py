@@ -295,7 +295,7 @@ def test_what_every_call_knows_is_sent_with_every_call(
         [
             *("CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload", "PutObject"),
             *("AbortMultipartUpload", "HeadObject", "GetObject", "ListObjectsV2", "CopyObject"),
-            "DeleteObject",
+            *("DeleteObject", "ListParts"),
         ],
         value,
     )

@@ -43,19 +43,30 @@ ROOMS = {
     "parts": Room("errors options plan", "mmap"),  # mmap: the type of a spooled body
     "state": Room("checksums errors"),
     # threads
-    "waiting": Room("", "threading time"),
+    "waiting": Room("errors", "threading time"),
+    "pace": Room("", "os threading"),
     "memory": Room("errors waiting", "mmap os tempfile threading"),
-    "sender": Room("waiting", "threading"),
+    "sender": Room("pace waiting", "threading"),
+    "endings": Room("", "atexit os signal sys threading time warnings weakref"),
     # boto3; its modules may import each other
-    "store": Room("checksums errors options parts state", "boto3 botocore mimetypes"),
+    "store": Room(
+        "checksums errors options pace parts state", "boto3 botocore logging mimetypes weakref"
+    ),
     # shell
-    "transfer": Room("errors memory options parts plan sender state store", "warnings"),
-    "writer": Room("errors options state transfer", "atexit io os sys threading warnings weakref"),
+    "transfer": Room(
+        "endings errors memory options parts plan sender state store waiting", "threading warnings"
+    ),
+    "writer": Room("endings errors options state transfer", "io os sys threading warnings"),
     # adapters
-    "files": Room("errors options state writer", "fsspec.compression fsspec.core io warnings"),
-    "fs": Room("errors files options store uri writer", "fsspec os pathlib"),
+    "files": Room(
+        "errors options state transfer writer",
+        "fsspec.compression fsspec.core io threading warnings",
+    ),
+    "transaction": Room("errors files transfer", "fsspec.transaction"),
+    "fs": Room("errors files options store transaction uri writer", "fsspec os pathlib"),
     "opening": Room("errors files fs options store uri writer"),
-    "__init__": Room("errors files fs opening options state writer"),
+    "uploads": Room("errors fs store"),
+    "__init__": Room("endings errors files fs opening options state uploads writer"),
 }
 
 PURE = ("errors", "uri", "options", "checksums", "plan", "parts", "state")
@@ -181,13 +192,22 @@ def test_few_rooms_know_threads_and_one_knows_boto3() -> None:
         for module in ("threading", "boto3", "botocore", "asyncio", "concurrent", "socket", "time")
     }
     assert knowing == {
-        "threading": {"waiting", "memory", "sender", "writer"},
+        "threading": {
+            "endings",
+            "files",
+            "memory",
+            "pace",
+            "sender",
+            "transfer",
+            "waiting",
+            "writer",
+        },
         "boto3": {"store"},
         "botocore": {"store"},
         "asyncio": set(),
         "concurrent": set(),
         "socket": set(),
-        "time": {"waiting"},
+        "time": {"endings", "waiting"},
     }
 
 

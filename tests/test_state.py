@@ -30,10 +30,12 @@ def test_the_table_is_the_whole_life(phase: Phase, event: Event) -> None:
 
 LIVES = [
     ([Event.PUBLISH, Event.COMMIT], Phase.COMMITTED),  # one PutObject
-    ([Event.BEGIN, Event.PUBLISH, Event.COMMIT], Phase.COMMITTED),
-    ([Event.BEGIN, Event.PUBLISH, Event.LOSE_SIGHT], Phase.UNCERTAIN),
+    ([Event.BEGIN, Event.PREPARE, Event.PUBLISH, Event.COMMIT], Phase.COMMITTED),
+    ([Event.BEGIN, Event.PREPARE, Event.PUBLISH, Event.LOSE_SIGHT], Phase.UNCERTAIN),
+    ([Event.BEGIN, Event.PREPARE, Event.DISCARD], Phase.ABORTED),
+    ([Event.BEGIN, Event.PREPARE, Event.FAIL, Event.DISCARD], Phase.ABORTED),
     ([Event.PUBLISH, Event.LOSE_SIGHT, Event.COMMIT], Phase.COMMITTED),  # answered after all
-    ([Event.BEGIN, Event.PUBLISH, Event.FAIL, Event.DISCARD], Phase.ABORTED),
+    ([Event.BEGIN, Event.PREPARE, Event.PUBLISH, Event.FAIL, Event.DISCARD], Phase.ABORTED),
     ([Event.BEGIN, Event.FAIL, Event.FAIL, Event.DISCARD], Phase.ABORTED),
     ([Event.BEGIN, Event.DISCARD], Phase.ABORTED),
     ([Event.DISCARD], Phase.ABORTED),
@@ -78,6 +80,33 @@ def test_a_commit_keeps_its_result() -> None:
     state.commit(RESULT)
     assert state.result is RESULT
     assert state.phase is Phase.COMMITTED
+
+
+def test_an_upload_begins_with_nothing() -> None:
+    state = UploadState()
+    assert state.phase is Phase.FRESH
+    assert (state.upload_id, state.error, state.result) == (None, None, None)
+    assert state.parts_accepted == 0
+
+
+def test_a_commit_that_nobody_saw_keeps_its_error() -> None:
+    state = UploadState()
+    state.on(Event.PUBLISH)
+    error = OSError("the line went dead")
+    state.lose_sight(error)
+    assert state.phase is Phase.UNCERTAIN
+    assert state.error is error
+    assert state.result is None
+
+
+def test_an_answer_that_comes_after_all_makes_a_commit_like_any() -> None:
+    state = UploadState()
+    state.on(Event.PUBLISH)
+    state.lose_sight(OSError("the line went dead"))
+    state.commit(RESULT)
+    assert state.phase is Phase.COMMITTED
+    assert state.error is None
+    assert state.result is RESULT
 
 
 def _accepting(*sizes: tuple[int, int]) -> UploadState:

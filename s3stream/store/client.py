@@ -15,7 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
 from ..errors import AccessDeniedError, UsageError
-from .failures import note_attempts, translate
+from .failures import translate
 
 CONNECTION_OPTIONS = (
     "anon",
@@ -91,7 +91,6 @@ def connect(
         raise UsageError(f"cannot make an S3 client: {error}") from error
     _leave_payload_to_tls(client)
     _sign_without_copying(client)
-    note_attempts(client)
     return client
 
 

@@ -27,6 +27,10 @@ NO_SUCH_UPLOAD = "NoSuchUpload"
 # Ceph 16 answers NoSuchKey where S3 says NoSuchUpload.
 UPLOAD_GONE = frozenset({NO_SUCH_UPLOAD, "NoSuchKey", "404"})
 OBJECT_GONE = frozenset({"NoSuchKey", "NoSuchVersion", "404", "NotFound"})
+# A byte was changed on the way: the store has kept nothing, and the bytes are still here.
+CHANGED_ON_THE_WAY = frozenset({"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch"})
+EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException"})
+SLOW_DOWN = frozenset({"SlowDown", "ServiceUnavailable", "RequestLimitExceeded", "503", "429"})
 CONDITION_FAILED = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412"})
 
 _BY_CODE: dict[str, type[S3StreamError]] = {
@@ -52,7 +56,7 @@ _BY_CODE: dict[str, type[S3StreamError]] = {
     ),
     **dict.fromkeys(("BucketAlreadyExists", "BucketAlreadyOwnedByYou"), AlreadyExistsError),
     **dict.fromkeys(CONDITION_FAILED, PreconditionError),
-    **dict.fromkeys(("BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch"), IntegrityError),
+    **dict.fromkeys(CHANGED_ON_THE_WAY, IntegrityError),
     **dict.fromkeys(("EntityTooLarge", "MaxMessageLengthExceeded"), TooLargeError),
     **dict.fromkeys(("RequestTimeout", "504"), TimedOutError),
     **dict.fromkeys(("InvalidBucketName",), UsageError),
@@ -107,30 +111,6 @@ def translate(error: BaseException, doing: str, **where: Any) -> S3StreamError:
     attempts = int(error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0) or 0) + 1
     tried = f", after {attempts} attempts" if attempts > 1 else ""
     return kind(f"{doing}: {said}{tried}", **where)
-
-
-def note_attempts(client: Any) -> None:
-    """Have errors know whether any of their attempts can have reached the store."""
-
-    def note(request_dict: dict[str, Any], caught_exception: Any, **kwargs: Any) -> None:
-        context = request_dict["context"]
-        if not isinstance(caught_exception, _NOT_CONNECTED):
-            context["s3stream_reached"] = True
-        elif not context.get("s3stream_reached"):
-            vars(caught_exception)["s3stream_never_reached"] = True
-
-    client.meta.events.register_first("needs-retry.s3", note)
-
-
-_NOT_CONNECTED = (boto.EndpointConnectionError, boto.ConnectTimeoutError)
-
-
-def never_reached(error: BaseException) -> bool:
-    """Whether it is certain that no attempt of the call has come as far as the store.
-
-    Known of our own clients only, not of those that the user brings.
-    """
-    return isinstance(error, _NEVER_SENT) or getattr(error, "s3stream_never_reached", False)
 
 
 # Errors that come before a request has left.

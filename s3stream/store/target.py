@@ -1,31 +1,29 @@
-"""One object to be written: the six calls that bring it there, and the proof that it is there.
+"""One object to be written: the calls that bring it there, and the proof that it is there.
 
-Every method is one call on the caller's thread (botocore retries inside it) and may be called
+Every method does its work on the caller's thread (botocore retries inside it) and may be called
 from any thread; what was asked and what came of it is kept elsewhere.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import uuid
+from contextlib import suppress
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ..checksums import ALGORITHMS
-from ..errors import (
-    AlreadyExistsError,
-    IntegrityError,
-    UncertainError,
-)
+from ..errors import AlreadyExistsError, IntegrityError, S3StreamError, UncertainError
 from ..options import WriteOptions
 from ..parts import Buffer, Part
 from ..state import Checksum, Receipt, UploadResult, combined_crc
+from .calls import call, listen, lost_answers, never_reached
 from .failures import (
     CONDITION_FAILED,
     UPLOAD_GONE,
     code_of,
-    never_reached,
     status_of,
     translate,
     translated,
@@ -35,6 +33,13 @@ from .parameters import Parameters, check_name, guess_content_type
 # Carried by the metadata of a conditional write: the only thing that tells our object from another
 # writer's equal one when the answer to our own commit was lost.
 _WRITER_ID = "s3stream-writer"
+
+# A part that arrives at the store while its upload is being aborted may survive the abort.
+_ABORTS = 3
+# Forbidden, or a store that has no such call.
+_MAY_NOT_LIST = frozenset({403, 405, 501})
+
+_log = logging.getLogger("s3stream")
 
 
 class Target:
@@ -49,6 +54,7 @@ class Target:
         self._client = client
         check_name(bucket, key)
         self._parameters = Parameters(client, options.s3_additional_kwargs)
+        self.pace = listen(client)
         self._content_type = guess_content_type(key)
         self._algorithm = None if options.checksum is None else ALGORITHMS[options.checksum]
         self._condition: dict[str, str] = {}
@@ -67,7 +73,15 @@ class Target:
             arguments["ChecksumAlgorithm"] = self._algorithm.s3_name
             arguments["ChecksumType"] = "FULL_OBJECT"
         with translated("cannot start the upload", bucket=self.bucket, key=self.key):
-            answer = self._client.create_multipart_upload(**arguments)
+            answer = call(self._client, "create_multipart_upload", arguments)
+        if lost_answers(answer):
+            # Nothing in a listing tells it from an upload that somebody else has just begun.
+            _log.warning(
+                "s3://%s/%s: the answer to CreateMultipartUpload was lost and it was asked again;"
+                " an empty unfinished upload may be left, which s3stream.list_uploads() shows",
+                self.bucket,
+                self.key,
+            )
         return str(answer["UploadId"])
 
     def upload_part(self, upload_id: str, part: Part) -> Receipt:
@@ -76,7 +90,7 @@ class Target:
         arguments = self._for("UploadPart", UploadId=upload_id, PartNumber=part.number)
         crc = self._add_checksum(arguments, part.body)
         with translated("cannot upload", **where):
-            answer = self._client.upload_part(Body=part.body, **arguments)
+            answer = call(self._client, "upload_part", {**arguments, "Body": part.body})
         self._check_answered_crc(answer, crc, where)
         return Receipt(part.number, part.size, answer["ETag"], crc)
 
@@ -86,7 +100,7 @@ class Target:
         crc = self._add_checksum(arguments, body)
         where = self._where(None)
         try:
-            answer = self._client.put_object(Body=body, **arguments)
+            answer = call(self._client, "put_object", {**arguments, "Body": body})
         except (ClientError, BotoCoreError) as error:
             etag = f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
             head = self._prove(error, size=len(body), etag=etag, crc=crc, upload_id=None)
@@ -116,25 +130,51 @@ class Target:
             arguments |= {algorithm.field: algorithm.encode(crc), "ChecksumType": "FULL_OBJECT"}
         etag = _etag_of_parts(receipts)
         try:
-            answer = self._client.complete_multipart_upload(**arguments, **self._condition)
+            answer = call(self._client, "complete_multipart_upload", arguments | self._condition)
         except (ClientError, BotoCoreError) as error:
             head = self._prove(error, size=size, etag=etag, crc=crc, upload_id=upload_id)
             return self._result(head, head["ETag"], size, len(receipts), crc)
-        self._check_answered_crc(answer, crc, self._where(upload_id))
+        where = self._where(upload_id)
+        self._check_answered_crc(answer, crc, where)
+        if algorithm is None or algorithm.field not in answer:
+            self._check_size(size, where)
         # Ceph 16 leaves the ETag of its first answer empty.
         return self._result(answer, answer.get("ETag") or etag, size, len(receipts), crc)
 
     def abort(self, upload_id: str) -> None:
-        """Remove the upload and its parts; one that is not there any more is what we wanted."""
+        """Remove the upload and its parts, and see that they are gone.
+
+        An upload that is not there any more is what we wanted. So is one whose parts we may not
+        list: the store has confirmed the abort.
+        """
+        with translated("cannot abort the upload", **self._where(upload_id)):
+            for _ in range(_ABORTS):
+                if self._abort_once(upload_id) or self._has_no_parts(upload_id):
+                    return
+        raise S3StreamError(
+            f"the store still lists parts after {_ABORTS} aborts", **self._where(upload_id)
+        )
+
+    def _abort_once(self, upload_id: str) -> bool:
+        """Whether the upload was gone already."""
+        arguments = self._for("AbortMultipartUpload", UploadId=upload_id)
         try:
-            self._client.abort_multipart_upload(
-                **self._for("AbortMultipartUpload", UploadId=upload_id)
-            )
-        except (ClientError, BotoCoreError) as error:
+            call(self._client, "abort_multipart_upload", arguments)
+        except ClientError as error:
             if code_of(error) not in UPLOAD_GONE:
-                raise translate(
-                    error, "cannot abort the upload", **self._where(upload_id)
-                ) from error
+                raise
+            return True
+        return False
+
+    def _has_no_parts(self, upload_id: str) -> bool:
+        arguments = self._for("ListParts", UploadId=upload_id)
+        try:
+            answer = call(self._client, "list_parts", arguments)
+        except ClientError as error:
+            if code_of(error) not in UPLOAD_GONE and status_of(error) not in _MAY_NOT_LIST:
+                raise
+            return True
+        return not answer.get("Parts")
 
     def _prove(
         self,
@@ -159,9 +199,7 @@ class Target:
         if never_reached(error) or ((refused or conflict) and not _was_retried(error)):
             raise failure from error
         try:
-            head: dict[str, Any] = self._client.head_object(
-                **self._for("HeadObject"), ChecksumMode="ENABLED"
-            )
+            head = self._look()
         except (ClientError, BotoCoreError) as unseen:
             if code_of(unseen) in {"404", "NoSuchKey", "NotFound"} and status is not None:
                 raise failure from error
@@ -180,6 +218,10 @@ class Target:
             f" there now has {head['ContentLength']:,} bytes and ETag {head['ETag']}",
             **where,
         ) from error
+
+    def _look(self) -> dict[str, Any]:
+        mode = {} if self._algorithm is None else {"ChecksumMode": "ENABLED"}
+        return call(self._client, "head_object", self._for("HeadObject", **mode))
 
     def _is_ours(self, head: dict[str, Any], size: int, etag: str, crc: int | None) -> bool:
         if self._writer_id is not None:
@@ -236,6 +278,15 @@ class Target:
                 f"the store has {self._algorithm.name} {theirs}, what was written has {ours}",
                 **where,
             )
+
+    def _check_size(self, size: int, where: dict[str, Any]) -> None:
+        """Of a store that keeps no checksum, ask at least the size; it need not let us look."""
+        with suppress(ClientError, BotoCoreError):
+            found = self._look()["ContentLength"]
+            if found != size:
+                raise IntegrityError(
+                    f"the store has an object of {found:,} bytes, {size:,} were written", **where
+                )
 
     def _result(
         self, answer: dict[str, Any], etag: str, size: int, parts: int, crc: int | None

@@ -1,0 +1,130 @@
+"""One call of the store, with what botocore's retrying leaves out: listening and trying again.
+
+Botocore repeats what failed on the way or at the store (`standard` mode). It does not repeat what
+the store has refused, though two refusals are worth another attempt: bytes that were changed on the
+way, and credentials that have run out. Knows botocore, and no S3 call in particular.
+"""
+
+from __future__ import annotations
+
+import logging
+import weakref
+from datetime import datetime, timezone
+from typing import Any
+
+from botocore import exceptions as boto
+from botocore.credentials import RefreshableCredentials
+
+from ..pace import Pace, pace_of
+from .failures import CHANGED_ON_THE_WAY, EXPIRED, SLOW_DOWN, code_of
+
+# A wire that changes a byte in three attempts running is broken, and should be said to be.
+_ATTEMPTS_AGAINST_CHANGED_BYTES = 3
+
+# In botocore's own place for facts about an answer.
+_LOST_ANSWERS = "s3stream_lost_answers"
+
+_log = logging.getLogger("s3stream")
+
+
+def call(client: Any, method: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Call a method of the client; again if bytes were changed or credentials have run out.
+
+    Raises botocore's errors. Their `RetryAttempts` count the attempts of all these calls together.
+    """
+    attempts = 0
+    changed = 0
+    renewed = False
+    while True:
+        credentials = client._get_credentials()
+        held = getattr(credentials, "_frozen_credentials", None)
+        try:
+            answer: dict[str, Any] = getattr(client, method)(**arguments)
+            return answer
+        except boto.ClientError as error:
+            metadata: dict[str, Any] = {**error.response.get("ResponseMetadata", {})}
+            metadata["RetryAttempts"] = metadata.get("RetryAttempts", 0) + attempts
+            error.response["ResponseMetadata"] = metadata  # type: ignore[typeddict-item]  # as botocore fills it
+            attempts = metadata["RetryAttempts"] + 1
+            code = code_of(error)
+            if code in CHANGED_ON_THE_WAY and changed + 1 < _ATTEMPTS_AGAINST_CHANGED_BYTES:
+                changed += 1
+                _log.warning("%s: a byte was changed on the way (%s); sent again", method, code)
+            elif (
+                code in EXPIRED and not renewed and isinstance(credentials, RefreshableCredentials)
+            ):
+                renewed = True
+                _renew(credentials, held)
+            else:
+                raise
+
+
+def _renew(credentials: RefreshableCredentials, held: object) -> None:
+    """Fetch credentials anew, unless another thread has done so since `held` were in use."""
+    private: Any = credentials
+    if private._frozen_credentials is held:
+        # There is no public way to say that the store knows better than the clock.
+        private._expiry_time = datetime.now(timezone.utc)
+    try:
+        credentials.get_frozen_credentials()
+    except RuntimeError as error:
+        # What botocore says when the provider hands out the same expired ones again.
+        raise boto.CredentialRetrievalError(
+            provider=credentials.method, error_msg=str(error)
+        ) from error
+
+
+_LISTENED_TO: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def listen(client: Any) -> Pace:
+    """Hear of every attempt that the client makes; returns the pace of its endpoint.
+
+    Tells the pace when the store asks for fewer requests, notes on errors whether any attempt can
+    have reached the store, and on answers how many before them were lost. Changes no call, also of
+    a client that the user has brought.
+    """
+    pace = pace_of(client.meta.endpoint_url)
+    if client in _LISTENED_TO:
+        return pace
+    _LISTENED_TO.add(client)
+
+    def note(request_dict: Any, response: Any, caught_exception: Any, **kwargs: Any) -> None:
+        context = request_dict["context"]
+        if caught_exception is None:
+            context["s3stream_reached"] = True
+            _, parsed = response
+            if parsed.get("Error", {}).get("Code") in SLOW_DOWN:
+                pace.slow_down()
+            parsed.setdefault("ResponseMetadata", {})[_LOST_ANSWERS] = context.get(_LOST_ANSWERS, 0)
+        elif isinstance(caught_exception, _NOT_CONNECTED):
+            if not context.get("s3stream_reached"):
+                vars(caught_exception)["s3stream_never_reached"] = True
+        else:
+            context["s3stream_reached"] = True
+            context[_LOST_ANSWERS] = context.get(_LOST_ANSWERS, 0) + 1
+
+    client.meta.events.register_first("needs-retry.s3", note, unique_id="s3stream-listens")
+    return pace
+
+
+def lost_answers(answer: dict[str, Any]) -> int:
+    """How many attempts of the call may have been carried out without our hearing of it."""
+    return int(answer.get("ResponseMetadata", {}).get(_LOST_ANSWERS, 0))
+
+
+_NOT_CONNECTED = (boto.EndpointConnectionError, boto.ConnectTimeoutError)
+
+
+def never_reached(error: BaseException) -> bool:
+    """Whether it is certain that no attempt of the call has come as far as the store."""
+    return isinstance(error, _NEVER_SENT) or getattr(error, "s3stream_never_reached", False)
+
+
+# Errors that come before a request has left.
+_NEVER_SENT = (
+    boto.CredentialRetrievalError,
+    boto.NoCredentialsError,
+    boto.ParamValidationError,
+    boto.PartialCredentialsError,
+)

@@ -1,0 +1,101 @@
+"""Files that are published together: `fs.transaction` of fsspec.
+
+Everything is at the store before the first file is published, so that what can still fail then is
+one short request a file. Must not know S3 nor how a file is written.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
+
+from fsspec.transaction import Transaction
+
+from .errors import CleanupError, S3StreamError, UncertainError, attach
+from .files import Writable
+from .transfer import THOROUGH, Patience, patience_with
+
+
+class S3Transaction(Transaction):  # type: ignore[misc]  # fsspec has no types
+    """The files opened for writing since it was started: all are published, or none is.
+
+    Ending it publishes, whether the files were closed or not; leaving its `with` body by an
+    exception discards. A file that was discarded on purpose is not part of it any more; one that
+    has failed fails it.
+    """
+
+    fs: Any
+    files: Any
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End it: publish all, or discard all when the body raised; that exception goes on."""
+        files = self._end()
+        if error is None:
+            _publish(files)
+            return
+        for failed in _discard(files, patience_with(error)):
+            attach(error, failed)
+
+    def complete(self, commit: bool = True) -> None:
+        """Publish or discard all.
+
+        Raises the first error when nothing was published. When a file could not be published after
+        others were, the `S3StreamError` names both kinds.
+        """
+        files = self._end()
+        if commit:
+            _publish(files)
+            return
+        failures = _discard(files, THOROUGH)
+        if failures:
+            for failed in failures[1:]:
+                attach(failures[0], failed)
+            raise failures[0]
+
+    def _end(self) -> list[Writable]:
+        """Take the files out; from here on the file system is in no transaction any more."""
+        files: list[Writable] = list(self.files)
+        self.files.clear()
+        if self.fs is not None:
+            self.fs._intrans = False
+            self.fs._transaction = None
+            self.fs = None
+        return files
+
+
+def _publish(files: list[Writable]) -> None:
+    published: list[str] = []
+    current = ""
+    try:
+        waiting = [file for file in files if file._prepare()]
+        for file in waiting:
+            current = file.name
+            file.commit()
+            published.append(current)
+    except BaseException as error:
+        for failed in _discard(files, patience_with(error)):
+            attach(error, failed)
+        if not published or not isinstance(error, Exception):
+            raise
+        rest = [file.name for file in waiting if file.name not in {*published, current}]
+        known = "unknown" if isinstance(error, UncertainError) else "not published"
+        raise S3StreamError(
+            f"only a part of the transaction was published. Published: {', '.join(published)}."
+            f" {known.capitalize()}: {current} ({error})."
+            f" Not published: {', '.join(rest) or 'no other'}"
+        ) from error
+
+
+def _discard(files: list[Writable], patience: Patience) -> list[CleanupError]:
+    failures = []
+    for file in files:
+        try:
+            file._discard(patience)
+        except CleanupError as failed:  # noqa: PERF203 - the others must have their turn
+            failures.append(failed)
+    return failures
