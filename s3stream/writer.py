@@ -22,6 +22,9 @@ from .options import WriteOptions
 from .state import UploadResult
 from .transfer import HURRIED, THOROUGH, Patience, Transfer, patience_with
 
+# Longer than a discard takes whose requests hang.
+_LOCK_SECONDS = 4.0
+
 
 class _Door(enum.Enum):
     """Who may still come in: writes and the end; only the end; nobody."""
@@ -223,7 +226,7 @@ class S3Writer(io.RawIOBase):
 
     def __del__(self) -> None:
         # Past the end of the interpreter nothing can be done, and exit has seen to this file.
-        if self._door is not _Door.SHUT and not endings.is_too_late():
+        if not self._is_shut() and not endings.is_too_late():
             closed = self.closed
             self._abandon("commit() was never called" if closed else "it was never closed")
 
@@ -264,17 +267,18 @@ class S3Writer(io.RawIOBase):
         """Discard where nobody could catch an error; waits so long for parts in flight."""
         if self._is_forked():
             return
+        if self._is_shut():
+            return
         warned = self._dropped
         self._cancel()
-        # A commit of another thread may be on its way, and has the lock.
-        if not self._lock.acquire(timeout=THOROUGH.settle):
+        # Another thread may have a commit on its way, or be discarding because we have cancelled.
+        if not self._lock.acquire(timeout=_LOCK_SECONDS):
             self._warn(f"{why} while another thread is closing it, so it may be published yet")
             return
         try:
-            if self._door is _Door.SHUT:
-                return
-            self._discard_quietly(Patience(settle=seconds, abort=HURRIED.abort))
-            if not warned:
+            if not self._is_shut():
+                self._discard_quietly(Patience(settle=seconds, abort=HURRIED.abort))
+            if not warned and self._transfer.result is None:
                 self._warn(why)
         finally:
             self._lock.release()
@@ -312,6 +316,9 @@ class S3Writer(io.RawIOBase):
         self._turn(_Door.SHUT)
         self._handled_at_open = None
         endings.forget(self)
+
+    def _is_shut(self) -> bool:
+        return self._door is _Door.SHUT
 
     def _is_forked(self) -> bool:
         return self._process != os.getpid()
