@@ -8,6 +8,7 @@ with s3stream.open("s3://bucket/key", "wb") as f:
 
 from __future__ import annotations
 
+from .endings import discard_on_sigterm
 from .errors import (
     AccessDeniedError,
     AlreadyExistsError,
@@ -27,6 +28,7 @@ from .fs import S3StreamFileSystem
 from .opening import open
 from .options import WriteOptions
 from .state import Checksum, UploadResult
+from .uploads import UnfinishedUpload, abort_uploads, expire_uploads, list_uploads
 from .writer import S3Writer
 
 __all__ = [
@@ -47,8 +49,13 @@ __all__ = [
     "TimedOutError",
     "TooLargeError",
     "UncertainError",
+    "UnfinishedUpload",
     "UploadResult",
     "UsageError",
     "WriteOptions",
+    "abort_uploads",
+    "discard_on_sigterm",
+    "expire_uploads",
+    "list_uploads",
     "open",
 ]

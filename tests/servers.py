@@ -51,6 +51,8 @@ ABILITIES = {
     "if-match-put": "heeds If-Match on PutObject",
     "if-none-match-complete": "heeds If-None-Match on Complete",
     "if-none-match-put": "heeds If-None-Match on PutObject",
+    "lifecycle": "keeps lifecycle rules",
+    "lifecycle-prefix": "takes lifecycle rules of the first version, with a Prefix and no Filter",
     "list-parts-once": "lists a part that was sent again once only",
     "metadata-case": "keeps the names of metadata in lower case",
     "multipart-etag": "has as ETag the MD5 of the parts' MD5s and their number",
@@ -78,7 +80,9 @@ CANNOT: dict[str, frozenset[str]] = {
             "part-subset",
         }
     ),
-    "localstack": frozenset({"complete-twice", "signatures", "undeclared-checksums"}),
+    "localstack": frozenset(
+        {"complete-twice", "lifecycle-prefix", "signatures", "undeclared-checksums"}
+    ),
     "rclone": frozenset(
         {
             "checksums",  # HEAD of a small object shows whatever value was sent
@@ -87,6 +91,8 @@ CANNOT: dict[str, frozenset[str]] = {
             "if-match-put",
             "if-none-match-complete",
             "if-none-match-put",
+            "lifecycle",  # takes the rule for a CreateBucket, and the question for a listing
+            "lifecycle-prefix",
             "metadata-case",  # Who for who
             "multipart-etag",  # in the answer of Complete only; HEAD has the MD5 of the whole
             "object-size",

@@ -35,9 +35,14 @@ PROMISED = [
     "TimedOutError",
     "TooLargeError",
     "UncertainError",
+    "UnfinishedUpload",
     "UploadResult",
     "UsageError",
     "WriteOptions",
+    "abort_uploads",
+    "discard_on_sigterm",
+    "expire_uploads",
+    "list_uploads",
     "open",
 ]
 

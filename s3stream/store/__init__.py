@@ -6,5 +6,15 @@ from .client import CONNECTION_OPTIONS, connect
 from .objects import Objects, Version
 from .parameters import Parameters
 from .target import Target
+from .uploads import StartedUpload, Uploads
 
-__all__ = ["CONNECTION_OPTIONS", "Objects", "Parameters", "Target", "Version", "connect"]
+__all__ = [
+    "CONNECTION_OPTIONS",
+    "Objects",
+    "Parameters",
+    "StartedUpload",
+    "Target",
+    "Uploads",
+    "Version",
+    "connect",
+]
