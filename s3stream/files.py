@@ -259,8 +259,29 @@ class _Gate(io.RawIOBase):
             return view.nbytes
 
 
+_write_text = io.TextIOWrapper.write
+_flush_text = io.TextIOWrapper.flush
+
+
 class S3TextWriter(_Face, io.TextIOWrapper):
     """A text file on top of one of our binary files."""
+
+    def __init__(
+        self, file: S3BufferedWriter | S3CompressedWriter, *args: Any, **more: Any
+    ) -> None:
+        # Io's own loses lines when two threads write: https://docs.python.org/3/library/io.html#multi-threading
+        self._lock = threading.RLock()
+        super().__init__(file, *args, **more)
+
+    def write(self, text: str, /) -> int:
+        """Write a string; returns its length in characters."""
+        with self._lock:
+            return _write_text(self, text)
+
+    def flush(self) -> None:
+        """Hand on what is buffered here; raise the error of a part that has failed."""
+        with self._lock:
+            _flush_text(self)
 
     def _below(self) -> S3BufferedWriter | S3CompressedWriter:
         below: S3BufferedWriter | S3CompressedWriter = self.buffer  # type: ignore[assignment]  # wrap gave it one of ours

@@ -43,6 +43,7 @@ class Sender(Generic[T]):
         self._name = name
         self._changed = threading.Condition()
         self._in_flight = 0
+        self._failed = False
         self._outcomes: deque[Outcome[T]] = deque()
         self._epilogue: Callable[[], None] | None = None
 
@@ -51,13 +52,16 @@ class Sender(Generic[T]):
         """Jobs that have been submitted and have not ended."""
         return self._in_flight
 
-    def submit(self, job: Callable[[], T]) -> None:
+    def submit(self, job: Callable[[], T]) -> bool:
         """Start a job on a thread, waiting for a free place first (this is the backpressure).
 
-        A cancellation ends the wait with its `S3StreamError`; the job has not been started then.
+        False when an earlier job has failed, and this one was not started: `collect` has the error.
+        A cancellation ends the wait with its `S3StreamError`; the job was not started then either.
         """
         with self._changed:
-            wait_for(self._changed, self._has_place, cancellation=self._cancellation)
+            wait_for(self._changed, self._may_go_on, cancellation=self._cancellation)
+            if self._failed:
+                return False
             self._in_flight += 1
         thread = threading.Thread(target=self._run, args=(job,), name=self._name, daemon=True)
         try:
@@ -66,6 +70,7 @@ class Sender(Generic[T]):
             # The interpreter is going down (3.12 and later start no threads then) or the process
             # has all the threads that it may: the caller's own thread does as well, only later.
             self._run(job)
+        return True
 
     def collect(self) -> list[Outcome[T]]:
         """Take the outcomes that have come in since the last time, oldest first."""
@@ -88,9 +93,9 @@ class Sender(Generic[T]):
                 return
         epilogue()
 
-    def _has_place(self) -> bool:
-        # The second is what takes the place in the pace's count: it has to be asked last.
-        return self._in_flight < self._concurrency and self._pace.try_enter()
+    def _may_go_on(self) -> bool:
+        # The last of the three takes a place in the pace's count.
+        return self._failed or (self._in_flight < self._concurrency and self._pace.try_enter())
 
     def _run(self, job: Callable[[], T]) -> None:
         try:
@@ -100,6 +105,7 @@ class Sender(Generic[T]):
         self._pace.leave(succeeded=outcome.error is None)
         with self._changed:
             self._outcomes.append(outcome)
+            self._failed = self._failed or outcome.error is not None
             self._in_flight -= 1
             epilogue = None
             if self._in_flight == 0:

@@ -58,8 +58,8 @@ class Transfer:
     """
 
     def __init__(self, client: Any, bucket: str, key: str, options: WriteOptions) -> None:
-        self._target = Target(client, bucket, key, options)
         self._cancellation = Cancellation()
+        self._target = Target(client, bucket, key, options, self._cancellation)
         self._memory = Memory(options.memory_limit, options.spool, self._cancellation)
         self._cutter = Cutter(plan_parts(options), options.reserve, self._memory)
         self._sender: Sender[str | Receipt | UploadResult] = Sender(
@@ -227,7 +227,8 @@ class Transfer:
             finally:
                 self._memory.give_back(part.body)
 
-        self._sender.submit(upload)
+        if not self._sender.submit(upload):
+            self._memory.give_back(part.body)
         self._absorb()
 
     def _publish(self) -> UploadResult:

@@ -26,6 +26,11 @@ class Cancellation:
         """End the waits, those under way and those to come."""
         self._requested = True
 
+    @property
+    def requested(self) -> bool:
+        """Whether it was requested."""
+        return self._requested
+
     def check(self) -> None:
         """Raise `S3StreamError` when it was requested."""
         if self._requested:

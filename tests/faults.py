@@ -5,6 +5,7 @@ A fault is given the client's connection at the request that it takes, with the 
 
 from __future__ import annotations
 
+import re
 import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NoReturn
@@ -122,6 +123,20 @@ class FlipByte(Fault):
         whole = bytearray().join(connection.body())
         whole[self.at + connection.framing(whole)] ^= 1
         return connection.forward([bytes(whole)])
+
+
+@dataclass(frozen=True)
+class ChangeAnswer(Fault):
+    """The store answers, and what it says is changed: every match of `pattern`, head and body."""
+
+    pattern: bytes
+    replacement: bytes
+
+    def happen(self, connection: Connection) -> Iterator[bytes]:
+        whole = b"".join(connection.forward(connection.body()))
+        changed, count = re.subn(self.pattern, self.replacement, whole)
+        assert count, f"{self.pattern!r} is not in {whole!r}"
+        yield changed
 
 
 @dataclass(frozen=True)

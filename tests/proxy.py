@@ -258,6 +258,11 @@ class Proxy:
     def count(self, operation: str = ANY) -> int:
         return len(self.of(operation))
 
+    def in_flight(self, operation: str = ANY) -> int:
+        """The requests of the operation that are under way now."""
+        with self._changed:
+            return self._in_flight[operation]
+
     def in_flight_peak(self, operation: str = ANY) -> int:
         """The most requests of the operation that were under way at once."""
         with self._changed:

@@ -50,7 +50,8 @@ ROOMS = {
     "endings": Room("", "atexit os signal sys threading time warnings weakref"),
     # boto3; its modules may import each other
     "store": Room(
-        "checksums errors options pace parts state", "boto3 botocore logging mimetypes weakref"
+        "checksums errors options pace parts state waiting",
+        "boto3 botocore logging mimetypes threading weakref",
     ),
     # shell
     "transfer": Room(
@@ -198,6 +199,7 @@ def test_few_rooms_know_threads_and_one_knows_boto3() -> None:
             "memory",
             "pace",
             "sender",
+            "store",
             "transfer",
             "waiting",
             "writer",

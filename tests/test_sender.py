@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from s3stream import S3StreamError
 from s3stream.sender import Outcome, Sender
+from s3stream.waiting import Cancellation
 from tests.test_memory import PATIENCE, running, waits
 
 if TYPE_CHECKING:
@@ -71,21 +73,36 @@ def test_never_more_than_n_jobs_run_at_once(concurrency: int) -> None:
     assert len(sender.collect()) == 300
 
 
-def test_each_outcome_is_told_once_errors_among_them() -> None:
+def test_each_outcome_is_told_once_the_error_among_them() -> None:
     sender: Sender[str] = Sender(1, "t")
     error = ValueError("no")
-    for job in (lambda: "first", failing(error), lambda: "third"):
-        sender.submit(job)
+    assert sender.submit(lambda: "first")
+    assert sender.submit(failing(error))
     assert sender.settle(PATIENCE)
-    assert sender.collect() == [
-        Outcome("first", None),
-        Outcome(None, error),
-        Outcome("third", None),
-    ]
+    assert sender.collect() == [Outcome("first", None), Outcome(None, error)]
     assert sender.collect() == []
-    sender.submit(lambda: "fourth")
+
+
+def test_after_a_failure_no_job_is_started() -> None:
+    sender: Sender[str] = Sender(2, "t")
+    leave, started = threading.Event(), threading.Event()
+
+    def slow() -> str:
+        assert leave.wait(PATIENCE)
+        return "slow"
+
+    sender.submit(slow)
+    sender.submit(failing(ValueError("no")))
+
+    def late() -> str:
+        started.set()
+        return "late"
+
+    assert sender.submit(late) is False
+    leave.set()
     assert sender.settle(PATIENCE)
-    assert sender.collect() == [Outcome("fourth", None)]
+    assert not started.is_set()
+    assert {outcome.value for outcome in sender.collect()} == {"slow", None}
 
 
 def test_what_has_ended_can_be_collected_while_the_rest_runs() -> None:
@@ -124,13 +141,26 @@ def test_settle_tells_whether_all_has_ended() -> None:
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()], ids=repr)
 def test_a_job_that_ends_in_no_ordinary_error_loses_no_place(error: BaseException) -> None:
     sender: Sender[str] = Sender(1, "t")
-    for _ in range(3):
-        sender.submit(failing(error))
-    sender.submit(lambda: "still running")
+    sender.submit(failing(error))
     assert sender.settle(PATIENCE)
-    outcomes = sender.collect()
-    assert [outcome.error for outcome in outcomes] == [error, error, error, None]
-    assert outcomes[-1].value == "still running"
+    assert sender.in_flight == 0
+    assert [outcome.error for outcome in sender.collect()] == [error]
+
+
+def test_a_cancellation_ends_a_wait_for_a_place_and_for_the_end() -> None:
+    cancellation = Cancellation()
+    sender: Sender[bool] = Sender(1, "t", cancellation=cancellation)
+    leave = threading.Event()
+    sender.submit(lambda: leave.wait(PATIENCE))
+    cancellation.request()
+    with pytest.raises(S3StreamError, match="discarded while it was written to"):
+        sender.submit(lambda: True)
+    with pytest.raises(S3StreamError, match="discarded"):
+        sender.settle(cancellable=True)
+    assert sender.settle(0) is False  # a wait that does not look at it
+    leave.set()
+    assert sender.settle(PATIENCE)
+    assert len(sender.collect()) == 1
 
 
 def test_threads_come_with_jobs_and_go_with_them() -> None:

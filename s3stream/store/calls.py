@@ -8,6 +8,7 @@ way, and credentials that have run out. Knows botocore, and no S3 call in partic
 from __future__ import annotations
 
 import logging
+import threading
 import weakref
 from datetime import datetime, timezone
 from typing import Any
@@ -16,6 +17,7 @@ from botocore import exceptions as boto
 from botocore.credentials import RefreshableCredentials
 
 from ..pace import Pace, pace_of
+from ..waiting import Cancellation
 from .failures import CHANGED_ON_THE_WAY, EXPIRED, SLOW_DOWN, code_of
 
 # A wire that changes a byte in three attempts running is broken, and should be said to be.
@@ -27,11 +29,29 @@ _LOST_ANSWERS = "s3stream_lost_answers"
 _log = logging.getLogger("s3stream")
 
 
-def call(client: Any, method: str, arguments: dict[str, Any]) -> dict[str, Any]:
+# The cancellation of the call that this thread is in; botocore's events do not carry it.
+_current = threading.local()
+
+
+def call(
+    client: Any,
+    method: str,
+    arguments: dict[str, Any],
+    cancellation: Cancellation | None = None,
+) -> dict[str, Any]:
     """Call a method of the client; again if bytes were changed or credentials have run out.
 
     Raises botocore's errors. Their `RetryAttempts` count the attempts of all these calls together.
+    After a `cancellation` an attempt that has failed is the last: its `S3StreamError` is raised.
     """
+    _current.cancellation = cancellation
+    try:
+        return _call(client, method, arguments)
+    finally:
+        _current.cancellation = None
+
+
+def _call(client: Any, method: str, arguments: dict[str, Any]) -> dict[str, Any]:
     attempts = 0
     changed = 0
     renewed = False
@@ -91,9 +111,10 @@ def listen(client: Any) -> Pace:
 
     def note(request_dict: Any, response: Any, caught_exception: Any, **kwargs: Any) -> None:
         context = request_dict["context"]
+        http = None
         if caught_exception is None:
             context["s3stream_reached"] = True
-            _, parsed = response
+            http, parsed = response
             if parsed.get("Error", {}).get("Code") in SLOW_DOWN:
                 pace.slow_down()
             parsed.setdefault("ResponseMetadata", {})[_LOST_ANSWERS] = context.get(_LOST_ANSWERS, 0)
@@ -103,6 +124,10 @@ def listen(client: Any) -> Pace:
         else:
             context["s3stream_reached"] = True
             context[_LOST_ANSWERS] = context.get(_LOST_ANSWERS, 0) + 1
+        cancellation = getattr(_current, "cancellation", None)
+        if cancellation is not None and (http is None or http.status_code >= 300):
+            # Raising is the only way to have botocore not repeat it.
+            cancellation.check()
 
     client.meta.events.register_first("needs-retry.s3", note, unique_id="s3stream-listens")
     return pace

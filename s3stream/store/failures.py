@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from typing import Any
 
 from botocore import exceptions as boto
@@ -108,6 +109,10 @@ def translate(error: BaseException, doing: str, **where: Any) -> S3StreamError:
         said = f"the store refuses it ({code}): check the credentials and what they may do"
     if code == "NoSuchBucket":
         said = f"there is no bucket {where.get('bucket')!r} ({code})"
+    if code == "RequestTimeTooSkewed":
+        here = datetime.now(timezone.utc).strftime("%a, %d %b %Y %H:%M:%S GMT")
+        headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        said += f"; this machine's clock says {here}, the store's {headers.get('date', 'another')}"
     attempts = int(error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0) or 0) + 1
     tried = f", after {attempts} attempts" if attempts > 1 else ""
     return kind(f"{doing}: {said}{tried}", **where)

@@ -19,6 +19,7 @@ from ..errors import AlreadyExistsError, IntegrityError, S3StreamError, Uncertai
 from ..options import WriteOptions
 from ..parts import Buffer, Part
 from ..state import Checksum, Receipt, UploadResult, combined_crc
+from ..waiting import Cancellation
 from .calls import call, listen, lost_answers, never_reached
 from .failures import (
     CONDITION_FAILED,
@@ -45,13 +46,22 @@ _log = logging.getLogger("s3stream")
 class Target:
     """The object `key` of `bucket`, as these options want it written.
 
-    Raises `UsageError` for S3 parameters that cannot be. Sends nothing when made.
+    Raises `UsageError` for S3 parameters that cannot be. Sends nothing when made. A `cancellation`
+    ends the repeating of calls that start an upload or send a part.
     """
 
-    def __init__(self, client: Any, bucket: str, key: str, options: WriteOptions) -> None:
+    def __init__(
+        self,
+        client: Any,
+        bucket: str,
+        key: str,
+        options: WriteOptions,
+        cancellation: Cancellation | None = None,
+    ) -> None:
         self.bucket = bucket
         self.key = key
         self._client = client
+        self._cancellation = cancellation
         check_name(bucket, key)
         self._parameters = Parameters(client, options.s3_additional_kwargs)
         self.pace = listen(client)
@@ -73,7 +83,7 @@ class Target:
             arguments["ChecksumAlgorithm"] = self._algorithm.s3_name
             arguments["ChecksumType"] = "FULL_OBJECT"
         with translated("cannot start the upload", bucket=self.bucket, key=self.key):
-            answer = call(self._client, "create_multipart_upload", arguments)
+            answer = call(self._client, "create_multipart_upload", arguments, self._cancellation)
         if lost_answers(answer):
             # Nothing in a listing tells it from an upload that somebody else has just begun.
             _log.warning(
@@ -90,7 +100,9 @@ class Target:
         arguments = self._for("UploadPart", UploadId=upload_id, PartNumber=part.number)
         crc = self._add_checksum(arguments, part.body)
         with translated("cannot upload", **where):
-            answer = call(self._client, "upload_part", {**arguments, "Body": part.body})
+            answer = call(
+                self._client, "upload_part", {**arguments, "Body": part.body}, self._cancellation
+            )
         self._check_answered_crc(answer, crc, where)
         return Receipt(part.number, part.size, answer["ETag"], crc)
 
