@@ -68,6 +68,7 @@ def test_the_message_says_where(kind: type[S3StreamError]) -> None:
 
 def test_the_message_says_only_what_is_known() -> None:
     assert str(S3StreamError("it broke")) == "it broke"
+    assert repr(S3StreamError("it broke")) == "S3StreamError('it broke')"
     assert str(S3StreamError("it broke", bucket="b")) == "it broke (s3://b/)"
     assert str(S3StreamError("it broke", bucket="b", key="k")) == "it broke (s3://b/k)"
     error = S3StreamError("it broke")
@@ -129,6 +130,13 @@ def test_a_failed_clean_up_is_seen_in_the_traceback() -> None:
         "s3stream.errors.S3StreamError: it broke (s3://b/k)",
         "and the clean-up failed: CleanupError: the upload is still there",
     ]
+
+
+def test_an_error_without_notes_has_none_after_pickling_and_takes_them() -> None:
+    again = pickle.loads(pickle.dumps(S3StreamError("it broke")))
+    assert not hasattr(again, "__notes__")  # were it None, Python's own add_note would fail
+    errors.add_note(again, "a note")
+    assert again.__notes__ == ["a note"]
 
 
 def test_a_note_survives_pickling() -> None:

@@ -9,7 +9,16 @@ from typing import Any
 import pytest
 
 from s3stream import UsageError, WriteOptions
-from s3stream.options import OPTION_NAMES, GiB, MiB, TiB
+from s3stream.options import (
+    MAX_PART_SIZE,
+    MAX_PARTS,
+    MAX_PUT_SIZE,
+    OPTION_NAMES,
+    GiB,
+    KiB,
+    MiB,
+    TiB,
+)
 
 WRONG: dict[str, list[Any]] = {
     "part_size": [0, -1, 5 * MiB - 1, 5 * GiB + 1, 8.0 * MiB, "8MiB", True, None],
@@ -82,13 +91,62 @@ def test_the_extremes_are_taken_as_they_are(chosen: dict[str, Any]) -> None:
     assert {name: getattr(options, name) for name in chosen} == chosen
 
 
+def test_the_limits_are_s3s_own() -> None:
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
+    assert (KiB, MiB, GiB, TiB) == (1024, 1024**2, 1024**3, 1024**4)
+    assert (MAX_PART_SIZE, MAX_PUT_SIZE, MAX_PARTS) == (5 * 1024**3, 5 * 1024**3, 10_000)
+
+
+def test_who_chooses_nothing_gets_this() -> None:
+    assert dataclasses.asdict(WriteOptions()) == {
+        "part_size": 8 * MiB,
+        "min_part_size": 5 * MiB,
+        "max_parts": 10_000,
+        "equal_parts": False,
+        "reserve": 0,
+        "size_hint": None,
+        "max_concurrency": 8,
+        "memory": None,
+        "spool": True,
+        "checksum": "crc64nvme",
+        "publish": "close",
+        "if_match": None,
+        "if_none_match": None,
+        "s3_additional_kwargs": {},
+    }
+
+
 def test_what_is_refused_says_what_would_be_right() -> None:
-    with pytest.raises(UsageError, match=r"part_size=1,000: expected 5,242,880 to 5,368,709,120"):
-        WriteOptions(part_size=1_000)
-    with pytest.raises(UsageError, match=r"memory=100: expected 25,165,824 to .*three part_size"):
-        WriteOptions(memory=100)
     with pytest.raises(UsageError, match=r"checksum='md5': expected one of 'crc64nvme', 'crc32c'"):
         WriteOptions(checksum="md5")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "said"),
+    [
+        (
+            {"part_size": 1_000},
+            "part_size=1,000: expected 5,242,880 to 5,368,709,120 (min_part_size and 5 GiB)",
+        ),
+        (
+            {"reserve": GiB},
+            "reserve=1,073,741,824: expected 0 to 8,388,608"
+            " (part_size, and 5 GiB for both together)",
+        ),
+        (
+            {"memory": 100},
+            "memory=100: expected 25,165,824 to 1,099,511,627,776 (three part_size and 1 TiB)",
+        ),
+        ({"max_parts": 0}, "max_parts=0: expected 1 to 10,000"),
+    ],
+    ids=repr,
+)
+def test_a_number_out_of_bounds_is_told_the_bounds_and_where_they_come_from(
+    chosen: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        WriteOptions(**chosen)
+    assert str(caught.value) == said
 
 
 def test_bounds_follow_the_other_options() -> None:

@@ -203,6 +203,10 @@ def test_an_object_of_nothing_is_one_empty_part() -> None:
     assert upload.parts == [(1, 0, b"")]
 
 
+def test_a_part_in_a_message_does_not_show_its_bytes() -> None:
+    assert repr(Part(2, 8, bytearray(b"secret"))) == "Part(number=2, offset=8)"
+
+
 def test_a_short_tail_joins_the_part_before_it() -> None:
     upload = Upload(Plan(8, 10, False, 0), reserve=3)
     upload.feed(b"ABCDEFGH" + b"IJKLMNOP" + b"QR")
@@ -216,6 +220,17 @@ def test_a_tail_of_the_reserve_is_a_part_of_its_own() -> None:
     upload.feed(b"ABCDEFGH" + b"IJK")
     upload.finish()
     assert upload.parts == [(1, 0, b"ABCDEFGH"), (2, 8, b"IJK")]
+
+
+@pytest.mark.parametrize("finish", [False, True])
+def test_drop_gives_back_the_part_that_waits_for_a_short_tail(finish: bool) -> None:
+    upload = Upload(Plan(8, 10, False, 0), reserve=3)
+    upload.feed(b"ABCDEFGH" + b"IJ")
+    assert upload.parts == []
+    if finish:
+        upload.finish()
+    upload.cutter.drop()
+    assert upload.buffers.lent == {}
 
 
 @settings(max_examples=EXAMPLES)
@@ -236,6 +251,13 @@ def test_drop_gives_back_each_buffer_once_wherever_it_comes(
     upload.cutter.drop()
     assert upload.buffers.lent == {}
     upload.cutter.drop()
+
+
+def test_the_first_part_is_as_planned_even_where_growth_sets_in_at_once() -> None:
+    upload = Upload(Plan(start=1, max_parts=2, grows=True, evenly_to=0))
+    upload.feed(b"ABCDE")
+    upload.finish()
+    assert upload.parts == [(1, 0, b"A"), (2, 1, b"BCDE")]
 
 
 @pytest.mark.parametrize("reserve", [0, 4])
@@ -274,7 +296,36 @@ def test_exactly_the_capacity_fits_and_one_byte_more_does_not(
 def test_a_large_part_of_a_small_object_costs_little_memory() -> None:
     upload = Upload(Plan(8 * MiB, 10_000, True, 0))
     upload.feed(b"a small object")
-    assert upload.buffers.alive <= 64 * KiB
+    assert upload.buffers.alive == 64 * KiB
+    upload.feed(bytes(64 * KiB - len(b"a small object")))
+    assert upload.buffers.alive == 64 * KiB
+
+
+def test_the_first_buffer_grows_in_few_steps_and_to_no_more_than_four_times_its_content() -> None:
+    upload = Upload(Plan(8 * MiB, 10_000, True, 0))
+    for _ in range(8 * MiB // (16 * KiB)):
+        upload.feed(bytes(16 * KiB))
+        assert upload.buffers.alive <= 4 * max(16 * KiB, upload.cutter.position)
+    assert upload.buffers.taken <= 6  # each step copies what is there already
+
+
+def test_a_buffer_that_is_full_grows_fourfold_when_the_next_byte_comes() -> None:
+    upload = Upload(Plan(8 * MiB, 10_000, True, 0))
+    upload.feed(bytes(64 * KiB))
+    assert upload.buffers.alive == 64 * KiB
+    upload.feed(b"x")
+    assert upload.buffers.alive == 256 * KiB
+
+
+def test_every_part_after_the_first_has_one_buffer_and_is_never_copied() -> None:
+    upload = Upload(Plan(256 * KiB, 10_000, False, 0))
+    upload.feed(bytes(256 * KiB))
+    before = upload.buffers.taken
+    for _ in range(3 * 256):
+        upload.feed(bytes(KiB))
+    upload.finish()
+    assert upload.sizes == [256 * KiB] * 4
+    assert upload.buffers.taken == before + 3
 
 
 @settings(max_examples=40)

@@ -87,6 +87,23 @@ def test_twice_what_was_hinted_fits_as_well(hint: int) -> None:
     assert plan_parts(WriteOptions(size_hint=hint)).capacity() >= 2 * hint
 
 
+def test_sizes_stay_even_up_to_the_hint_and_grow_from_there() -> None:
+    plan = Plan(start=8, max_parts=10, grows=True, evenly_to=1_000)
+    assert plan.size(999) == 8
+    assert plan.size(1_000) > 8
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"size_hint": 90 * GiB}, {"size_hint": LARGEST}, {"equal_parts": True}, {"max_parts": 7}],
+    ids=repr,
+)
+def test_a_size_is_a_whole_number_of_bytes(options: dict[str, Any]) -> None:
+    plan = plan_parts(WriteOptions(**options))
+    assert {type(plan.size(offset)) for offset in (0, GiB, TiB)} == {int}
+    assert type(plan.capacity()) is int
+
+
 def test_a_hint_makes_no_part_larger_than_it_needs() -> None:
     hint = 90 * GiB
     assert plan_parts(WriteOptions(size_hint=hint)).size(0) == 11 * MiB
@@ -133,10 +150,11 @@ def test_a_hint_beyond_equal_parts_is_refused_with_the_numbers() -> None:
     for words in (f"size_hint={capacity + 1:,}", "10,000 parts", f"{8 * MiB:,} bytes", "part_size"):
         assert words in str(caught.value)
     assert f"are {capacity:,}" in str(caught.value)
+    assert str(caught.value).endswith("; raise part_size (equal_parts keeps it from growing)")
 
 
 def test_a_hint_that_leaves_no_room_for_the_reserve_is_refused_with_the_numbers() -> None:
-    with pytest.raises(UsageError, match=f"size_hint={LARGEST:,}"):
+    with pytest.raises(UsageError, match=f"size_hint={LARGEST:,} bytes .*; raise part_size$"):
         plan_parts(WriteOptions(size_hint=LARGEST, reserve=1))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import pytest
@@ -164,6 +165,17 @@ def test_checksums_are_the_standard_ones_in_s3s_notation(
     assert algorithm.compute(b"123456789") == value
     assert algorithm.encode(value) == encoded
     assert algorithm.field == f"Checksum{name.upper()}"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [RESULT, Checksum("crc32", "AAAAAA==", True), Receipt(1, 5, '"e"', None)],
+    ids=lambda said: type(said).__name__,
+)
+def test_what_the_store_has_said_cannot_be_changed(said: object) -> None:
+    for field in dataclasses.fields(said):  # type: ignore[arg-type]
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(said, field.name, None)
 
 
 def test_a_checksum_says_whether_the_store_has_proved_it() -> None:

@@ -75,6 +75,7 @@ def test_what_is_no_string_is_refused(wrong: object) -> None:
     [
         ("bucket/key", ("bucket", "key")),
         ("/bucket/key", ("bucket", "key")),
+        ("/X-Files/X/key", ("X-Files", "X/key")),
         ("bucket", ("bucket", "")),
         ("bucket/", ("bucket", "")),
         ("", ("", "")),
