@@ -199,7 +199,7 @@ class Transfer:
         Waits for parts in flight before it aborts the upload; parts that outlast its patience are
         followed by another abort. Returns what went wrong with that, if anything did.
         """
-        self.cancel()
+        self.cancel()  # or parts in flight would be repeated
         settled = self._sender.settle(patience.settle)
         self._absorb()
         self._cutter.drop()

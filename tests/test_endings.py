@@ -279,3 +279,15 @@ def test_what_a_child_drops_is_still_the_parents(
     assert content(seaweedfs, bucket, key) == expected
     assert uploads(seaweedfs, bucket, key) == []
     assert proxy.count("AbortMultipartUpload") == 0
+
+
+@NO_FORK
+def test_a_child_does_not_wait_for_what_its_parent_has_under_way(
+    start: Start, seaweedfs: Server, proxy: Proxy, bucket: str, key: str
+) -> None:
+    proxy.inject("UploadPart", Hold(), times=None)
+    code, out, err = _end(start("forks_with_something_late"))
+    assert (code, out) == (0, "child ended with 11\n")
+    assert err.count("is still not answered") == 1  # so says the parent
+    assert proxy.injected
+    assert_nothing(seaweedfs, bucket, key)

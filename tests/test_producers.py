@@ -592,6 +592,23 @@ def test_a_dataset_whose_source_fails_is_not_published_with_publish_commit(
     assert "Uploads" not in uploading
 
 
+def test_a_dataset_that_nobody_commits_is_discarded_with_warnings(
+    seaweedfs: Server, place: Place, proxy: Proxy, bucket: str, key: str
+) -> None:
+    schema = _table(LITTLE).schema
+    fs = fsspec.filesystem("s3stream", **place.options, publish="commit")
+    failing = pa.RecordBatchReader.from_batches(schema, _failing_batches(MUCH))
+    with pytest.warns(RuntimeWarning, match=r"nothing was published.*commit\(\) was never called"):
+        with pytest.raises(ProducerError):
+            ds.write_dataset(failing, place.path, format="parquet", filesystem=fs)
+        gc.collect()
+    assert proxy.count("CreateMultipartUpload") == 1
+    listed = seaweedfs.client().list_objects_v2(Bucket=bucket, Prefix=key)
+    assert "Contents" not in listed
+    uploading = seaweedfs.client().list_multipart_uploads(Bucket=bucket, Prefix=key)
+    assert "Uploads" not in uploading
+
+
 def test_a_close_in_an_executor_publishes_nothing_with_publish_commit(
     seaweedfs: Server, place: Place, bucket: str, key: str
 ) -> None:

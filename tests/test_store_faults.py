@@ -7,11 +7,13 @@ client looks at the store.
 from __future__ import annotations
 
 import json
+import ssl
 import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trustme
 
 import s3stream
 from s3stream import IntegrityError, S3StreamError, TooLargeError, UncertainError
@@ -181,6 +183,26 @@ def test_a_byte_changed_on_the_way_is_found_and_sent_again(
     assert "a byte was changed on the way" in caplog.text
     assert content(store, bucket, key) == bytes_of(CALLS[operation])
     assert uploads(store, bucket, key) == []
+
+
+@pytest.mark.parametrize("operation", ["UploadPart", "PutObject"])
+def test_over_https_the_checksum_finds_it(
+    seaweedfs: Server, bucket: str, key: str, operation: str, tmp_path: Path
+) -> None:
+    """There the payload is not signed; whoever ends the TLS may still change a byte behind it."""
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    with Proxy(seaweedfs.endpoint_url, tls=context) as proxy:
+        proxy.inject(operation, FlipByte(at=7))
+        secure = replace(seaweedfs, endpoint_url=proxy.url, ca_bundle=str(tmp_path / "ca.pem"))
+        _write(secure, proxy, bucket, key, CALLS[operation])
+        (sent,) = {x.request_headers["x-amz-content-sha256"] for x in proxy.of(operation)}
+        assert len(proxy.injected) == 1
+    assert sent == "UNSIGNED-PAYLOAD"
+    assert content(seaweedfs, bucket, key) == bytes_of(CALLS[operation])
+    assert uploads(seaweedfs, bucket, key) == []
 
 
 @pytest.mark.parametrize("operation", ["UploadPart", "PutObject"])

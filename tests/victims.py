@@ -324,6 +324,18 @@ def forks_while_a_thread_writes() -> None:
     file.close()
 
 
+def forks_with_something_late() -> None:
+    """A request of the parent's is not answered: the child must not wait for it at its exit."""
+    file = victim(buffering=0)
+    file.write(DATA)
+    file.discard()
+    pid = os.fork()
+    if pid == 0:
+        sys.exit(11)
+    _, status = os.waitpid(pid, 0)
+    print("child ended with", os.waitstatus_to_exitcode(status), flush=True)
+
+
 def forks_and_writes_a_file_of_its_own() -> None:
     with victim() as file:
         file.write(DATA)
