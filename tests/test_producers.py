@@ -310,11 +310,6 @@ def test_a_producer_that_raises_publishes_nothing(
 # -- libraries that fail by themselves
 
 
-def _failing_batches(size: int) -> Iterator[pa.RecordBatch]:
-    yield from _table(size).to_batches()
-    raise ProducerError
-
-
 def pandas_parquet_by_url(place: Place, size: int) -> None:
     frame = pd.DataFrame({"a": ["x" * size, object()]})  # the second cannot be written
     frame.to_parquet(place.url, storage_options=place.options)
@@ -573,40 +568,71 @@ def test_commit_in_an_except_block_publishes_and_close_does_not(
 # -- publish="commit": where no exception can be seen
 
 
-def test_a_dataset_whose_source_fails_is_not_published_with_publish_commit(
-    seaweedfs: Server, place: Place, bucket: str, key: str
-) -> None:
-    """pyarrow closes its files on threads of its own, where our close sees no exception."""
-    schema = _table(LITTLE).schema
-    fs = fsspec.filesystem("s3stream", **place.options, publish="commit")
-    with fs.transaction:
-        failing = pa.RecordBatchReader.from_batches(schema, _failing_batches(MUCH))
+@pytest.fixture
+def write_failing_dataset(place: Place, proxy: Proxy) -> Callable[[Any], None]:
+    """Has pyarrow write a dataset whose source fails when a part is at the store already.
+
+    pyarrow then closes its files on threads of its own, where our close sees no exception.
+    """
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for _ in range(8):
+            yield from _table(4 << 20).to_batches()
+        proxy.wait_for("UploadPart", 1, finished=True)
+        raise ProducerError
+
+    def write(fs: Any) -> None:
+        source = pa.RecordBatchReader.from_batches(_table(LITTLE).schema, batches())
+        options = ds.ParquetFileFormat().make_write_options(compression="none")
         with pytest.raises(ProducerError):
-            ds.write_dataset(failing, place.path, format="parquet", filesystem=fs)
-        for file in fs.transaction.files:
-            file.discard()
-    gc.collect()
-    listed = seaweedfs.client().list_objects_v2(Bucket=bucket, Prefix=key)
-    assert "Contents" not in listed
-    uploading = seaweedfs.client().list_multipart_uploads(Bucket=bucket, Prefix=key)
-    assert "Uploads" not in uploading
+            ds.write_dataset(
+                source, place.path, format="parquet", file_options=options, filesystem=fs
+            )
+        assert proxy.count("CreateMultipartUpload") == 1
+
+    return write
 
 
-def test_a_dataset_that_nobody_commits_is_discarded_with_warnings(
-    seaweedfs: Server, place: Place, proxy: Proxy, bucket: str, key: str
+def _assert_no_dataset(server: Server, bucket: str, key: str) -> None:
+    client = server.client()
+    assert "Contents" not in client.list_objects_v2(Bucket=bucket, Prefix=key)
+    assert "Uploads" not in client.list_multipart_uploads(Bucket=bucket, Prefix=key)
+
+
+def test_a_dataset_whose_source_fails_is_discarded_with_publish_commit(
+    seaweedfs: Server,
+    place: Place,
+    bucket: str,
+    key: str,
+    write_failing_dataset: Callable[[Any], None],
 ) -> None:
-    schema = _table(LITTLE).schema
     fs = fsspec.filesystem("s3stream", **place.options, publish="commit")
-    failing = pa.RecordBatchReader.from_batches(schema, _failing_batches(MUCH))
-    with pytest.warns(RuntimeWarning, match=r"nothing was published.*commit\(\) was never called"):
-        with pytest.raises(ProducerError):
-            ds.write_dataset(failing, place.path, format="parquet", filesystem=fs)
+
+    def write() -> None:
+        write_failing_dataset(fs)
         gc.collect()
-    assert proxy.count("CreateMultipartUpload") == 1
-    listed = seaweedfs.client().list_objects_v2(Bucket=bucket, Prefix=key)
-    assert "Contents" not in listed
-    uploading = seaweedfs.client().list_multipart_uploads(Bucket=bucket, Prefix=key)
-    assert "Uploads" not in uploading
+
+    with pytest.warns(RuntimeWarning, match="nothing was published"):
+        write()
+    _assert_no_dataset(seaweedfs, bucket, key)
+
+
+def test_a_dataset_whose_source_fails_is_discarded_in_a_transaction(
+    seaweedfs: Server,
+    place: Place,
+    bucket: str,
+    key: str,
+    write_failing_dataset: Callable[[Any], None],
+) -> None:
+    def write() -> None:
+        with place.fs.transaction:
+            write_failing_dataset(place.fs)
+            assert len(place.fs.transaction.files) == 1
+            raise ProducerError
+
+    with pytest.raises(ProducerError):
+        write()
+    _assert_no_dataset(seaweedfs, bucket, key)
 
 
 def test_a_close_in_an_executor_publishes_nothing_with_publish_commit(
