@@ -222,6 +222,9 @@ class Target:
             ) from error
         if self._is_ours(head, size, etag, crc):
             return head
+        if "IfNoneMatch" in self._condition and head["ContentLength"] != size:
+            # Whatever was answered, the object there is another writer's.
+            raise AlreadyExistsError("there is an object of this name already", **where) from error
         gone_at_once = code in UPLOAD_GONE and not _was_retried(error)
         if gone_at_once or ((refused or conflict) and not self._could_be_ours(head, size)):
             raise failure from error
