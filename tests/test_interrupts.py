@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 PART = 5 << 20
 
+# Where the tests run in the background of a shell, SIGINT is ignored from the start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # From its first query on polars has a handler of its own for SIGINT, after which a wait for a lock
 # is not interrupted any more.
 pl.DataFrame({"a": [1]}).lazy().select("a").collect()
