@@ -25,6 +25,7 @@ from .errors import (
 )
 from .files import S3BufferedWriter, S3CompressedWriter, S3TextWriter
 from .fs import S3StreamFileSystem
+from .memory import limit_memory
 from .opening import open
 from .options import WriteOptions
 from .state import Checksum, UploadResult
@@ -56,6 +57,7 @@ __all__ = [
     "abort_uploads",
     "discard_on_sigterm",
     "expire_uploads",
+    "limit_memory",
     "list_uploads",
     "open",
 ]

@@ -1,8 +1,9 @@
-"""Gives out and takes back the buffers that parts live in, within a limit.
+"""Gives out and takes back the buffers that parts live in, within two limits.
 
-Knows bytes and waiting, not parts or uploads. A part too large for its share of the limit gets a
-memory-mapped temporary file instead of memory; its space is reserved when it is given out, so that
-a full disk is an error there and not a crash at some later write.
+Each writer has its own limit; all writers of the process together have one budget. Knows bytes and
+waiting, not parts or uploads. What may not have memory gets a memory-mapped temporary file instead;
+its space is reserved when it is given out, so that a full disk is an error there and not a crash
+at some later write.
 """
 
 from __future__ import annotations
@@ -11,16 +12,76 @@ import mmap
 import os
 import tempfile
 import threading
+import weakref
 from collections.abc import Callable
 from typing import IO
 
-from .errors import TooLargeError
+from .errors import S3StreamError, TooLargeError, UsageError
 from .waiting import Cancellation, wait_for
 
 Buffer = bytearray | mmap.mmap
 
 # Being filled, held back, and two on their way: the fewest that keep a slow uplink busy.
 _MAX_SPOOLED = 4
+# A writer with more than these has something on its way: one held back, one being filled.
+_KEPT = 2
+_DEFAULT_BUDGET = 1 << 30
+_SMALLEST_BUDGET = 1 << 20
+
+
+class Budget:
+    """The memory that all writers of a process share: never more than `limit` bytes given out.
+
+    Everything here is to be called while holding `changed`.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.alive = 0
+        self.peak = 0
+        self.changed = threading.Condition()
+        self.members: weakref.WeakSet[Memory] = weakref.WeakSet()
+
+    def has_room_for(self, size: int) -> bool:
+        """Whether so many bytes more can be given out."""
+        return size == 0 or self.alive + size <= self.limit
+
+    def give_out(self, size: int) -> None:
+        """Count bytes as given out; what others keep for recycling has to make way."""
+        self.alive += size
+        self.peak = max(self.peak, self.alive)
+        if self.alive + sum(member.kept for member in self.members) > self.limit:
+            for member in self.members:
+                member.drop_free()
+
+
+# By process too: a forked child starts with nothing given out.
+_BUDGETS: dict[int, Budget] = {}
+_limit = _DEFAULT_BUDGET
+
+
+def budget_of_process() -> Budget:
+    """The budget of this process."""
+    # setdefault is one step: a lock could be held by another thread at the moment of a fork.
+    return _BUDGETS.setdefault(os.getpid(), Budget(_limit))
+
+
+def limit_memory(limit: int) -> None:
+    """Set how many bytes the parts of all files of this process may hold in memory together.
+
+    The default is 1 GiB. Whoever gets no memory because of it waits for parts of its own that are
+    on their way, and if there are none its parts wait in temporary files. Raises `UsageError` for
+    less than 1 MiB.
+    """
+    global _limit  # noqa: PLW0603 - there is one process
+    whole: object = limit
+    if not isinstance(whole, int) or isinstance(whole, bool) or limit < _SMALLEST_BUDGET:
+        raise UsageError(f"limit={limit!r}: expected a whole number of bytes, at least 1 MiB")
+    _limit = limit
+    budget = budget_of_process()
+    with budget.changed:
+        budget.limit = limit
+        budget.changed.notify_all()
 
 
 class Memory:
@@ -28,60 +89,76 @@ class Memory:
 
     `take` waits for a `give_back` when the limit is reached. It can count on one to come as long
     as whoever fills buffers keeps no more than two of them (of at most a third of the limit) to
-    itself; a `cancellation` ends the wait. Buffers are recycled, so that a long stream does not pay
-    for fresh pages.
+    itself. When it is the budget that is spent, it waits only while some of its own buffers are on
+    their way, and then takes a temporary file: a writer that nobody feeds may hold the memory that
+    another one wants, for as long as it likes. A `cancellation` ends every wait.
     """
 
     def __init__(
-        self, limit: int, spool: bool | str, cancellation: Cancellation | None = None
+        self,
+        limit: int,
+        spool: bool | str,
+        cancellation: Cancellation | None = None,
+        budget: Budget | None = None,
     ) -> None:
         self.limit = limit
         self.alive = 0
         self.peak = 0
         self._spool = spool
         self._cancellation = cancellation
-        self._changed = threading.Condition()
+        self._budget = budget_of_process() if budget is None else budget
+        self._changed = self._budget.changed
         self._lent: dict[int, int] = {}
         self._files: dict[int, IO[bytes]] = {}
         self._free: list[bytearray] = []
         self._usual = 0
+        with self._changed:
+            self._budget.members.add(self)
+
+    @property
+    def kept(self) -> int:
+        """Bytes of buffers kept for recycling."""
+        return sum(map(len, self._free))
 
     def take(self, size: int, room: int) -> Buffer:
-        """Give out a buffer of `size` bytes, waiting until the limit allows it.
+        """Give out a buffer of `size` bytes, waiting until the limits allow it.
 
         One that is to grow to a `room` of over a third of the limit is a file of that size at once.
         Raises `TooLargeError` when it would need a temporary file and may not have one, `OSError`
         when the disk is full.
         """
         if room > self.limit // 3:
+            if self._spool is False:
+                raise TooLargeError(
+                    f"a part of {room:,} bytes is over a third of memory={self.limit:,} and"
+                    " spool=False forbids a temporary file; raise memory or allow spool"
+                )
             return self._take_file(room)
         with self._changed:
-            self._grant(size)
-            recycled = next((b for b in self._free if len(b) == size), None)
+            granted = self._grant(size)
+            recycled = next((b for b in self._free if len(b) == size), None) if granted else None
             if recycled is not None:
                 self._free = [b for b in self._free if b is not recycled]
             self._make_way()
             self._usual = max(self._usual, size)
+        if not granted:
+            return self._take_file(room)
         buffer = bytearray(size) if recycled is None else recycled
         with self._changed:
             self._lent[id(buffer)] = size
         return buffer
 
-    def extend(self, buffer: Buffer, size: int) -> Buffer:
-        """Make `buffer` one of `size` bytes, longer or shorter, that begins with the same bytes."""
+    def extend(self, buffer: Buffer, size: int, room: int) -> Buffer:
+        """Make `buffer` one of `size` bytes, longer or shorter, that begins with the same bytes.
+
+        It may come back as another one, and is to grow to `room` at most.
+        """
         if isinstance(buffer, mmap.mmap):
-            _reserve_on_disk(self._files[id(buffer)], size)
-            buffer.resize(size)
+            if size != len(buffer):
+                _reserve_on_disk(self._files[id(buffer)], size)
+                buffer.resize(size)
         elif size > len(buffer):
-            more = size - len(buffer)
-            with self._changed:
-                self._grant(more)
-                self._make_way()
-                self._lent[id(buffer)] += more
-                self._usual = max(self._usual, size)
-            # Private pages that are only ever read cost no memory; bytes(more) would.
-            with mmap.mmap(-1, more, access=mmap.ACCESS_COPY) as zeros:
-                buffer.extend(zeros)
+            return self._grow(buffer, size, room)
         else:
             # The allocation stays what it was, and so does the count.
             del buffer[size:]
@@ -97,6 +174,7 @@ class Memory:
                 self._files.pop(id(buffer)).close()
             else:
                 self.alive -= size
+                self._budget.alive -= size
                 if len(buffer) == size == self._usual:
                     self._free.append(buffer)
             self._changed.notify_all()
@@ -106,29 +184,59 @@ class Memory:
         with self._changed:
             self._free.clear()
 
-    def _grant(self, size: int) -> None:
-        self._wait_for(lambda: self.alive + size <= self.limit)
+    def _grow(self, buffer: bytearray, size: int, room: int) -> Buffer:
+        more = size - len(buffer)
+        with self._changed:
+            granted = self._grant(more)
+            if granted:
+                self._make_way()
+                self._lent[id(buffer)] += more
+                self._usual = max(self._usual, size)
+        if not granted:
+            larger = self._take_file(max(size, room))
+            larger[: len(buffer)] = buffer
+            self.give_back(buffer)
+            return larger
+        # Private pages that are only ever read cost no memory; bytes(more) would.
+        with mmap.mmap(-1, more, access=mmap.ACCESS_COPY) as zeros:
+            buffer.extend(zeros)
+        return buffer
+
+    def _grant(self, size: int) -> bool:
+        """Wait for memory; False when other writers have it, and nothing of ours is on its way."""
+        self._wait_for(
+            lambda: (
+                self.alive + size <= self.limit
+                and (self._budget.has_room_for(size) or len(self._lent) <= _KEPT)
+            )
+        )
+        if not self._budget.has_room_for(size):
+            if self._spool is False:
+                raise S3StreamError(
+                    f"other files hold {self._budget.alive:,} of the {self._budget.limit:,} bytes"
+                    " that all may have, and spool=False forbids a temporary file; allow spool, or"
+                    " raise s3stream.limit_memory()"
+                )
+            return False
         self.alive += size
         self.peak = max(self.peak, self.alive)
+        self._budget.give_out(size)
+        return True
+
+    def _make_way(self) -> None:
+        # What is kept for recycling must not come on top of the limit.
+        if self.alive + self.kept > self.limit:
+            self._free.clear()
 
     def _wait_for(self, predicate: Callable[[], bool]) -> None:
         wait_for(self._changed, predicate, cancellation=self._cancellation)
 
-    def _make_way(self) -> None:
-        # What is kept for recycling must not come on top of the limit.
-        if self.alive + sum(map(len, self._free)) > self.limit:
-            self._free.clear()
-
     def _take_file(self, size: int) -> Buffer:
-        if self._spool is False:
-            raise TooLargeError(
-                f"a part of {size:,} bytes is over a third of memory={self.limit:,} and spool=False"
-                " forbids a temporary file; raise memory or allow spool"
-            )
         with self._changed:
             self._wait_for(lambda: len(self._files) < _MAX_SPOOLED)
         # Unlinked at once: a process that dies leaves nothing behind.
-        file = tempfile.TemporaryFile(dir=None if self._spool is True else self._spool)  # noqa: SIM115 - closed by give_back
+        folder = self._spool if isinstance(self._spool, str) else None
+        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by give_back
         try:
             _reserve_on_disk(file, size)
             mapped = mmap.mmap(file.fileno(), size)

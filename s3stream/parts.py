@@ -28,8 +28,8 @@ class Buffers(Protocol):
     def take(self, size: int, room: int) -> Buffer:
         """Give out a buffer of at least `size` bytes that is to grow to no more than `room`."""
 
-    def extend(self, buffer: Buffer, size: int) -> Buffer:
-        """Turn a buffer into one of `size` bytes that begins with the same bytes."""
+    def extend(self, buffer: Buffer, size: int, room: int) -> Buffer:
+        """Turn a buffer into one of `size` bytes that begins with the same; `room` as in `take`."""
 
     def give_back(self, buffer: Buffer) -> None:
         """Take a buffer back, once."""
@@ -122,7 +122,7 @@ class Cutter:
             self._open = self._buffers.take(min(first, self._planned), self._planned)
         elif end > len(self._open):
             wanted = min(self._planned, max(end, 4 * len(self._open)))
-            self._open = self._buffers.extend(self._open, wanted)
+            self._open = self._buffers.extend(self._open, wanted, self._planned)
         # A slice of a memoryview copies once; a slice of the bytearray itself would copy twice.
         with memoryview(self._open) as target:
             target[self._filled : end] = data
@@ -134,7 +134,7 @@ class Cutter:
         if body is None:
             body = self._buffers.take(0, 0)
         elif len(body) != self._filled:
-            body = self._buffers.extend(body, self._filled)
+            body = self._buffers.extend(body, self._filled, self._filled)
         self._held = Part(self._next_number, self.position - self._filled, body)
         self._next_number += 1
         self._filled = 0
@@ -145,9 +145,10 @@ class Cutter:
         assert self._open is not None  # noqa: S101 - the caller looked
         held, tail = self._held, self._open
         before = held.size
-        joined = self._buffers.extend(held.body, before + self._filled)
+        whole = before + self._filled
+        joined = self._buffers.extend(held.body, whole, whole)
         with memoryview(joined) as target, memoryview(tail) as source:
-            target[before:] = source[: self._filled]
+            target[before:whole] = source[: self._filled]
         self._buffers.give_back(tail)
         self._held = self._open = None
         self._filled = 0

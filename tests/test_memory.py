@@ -96,7 +96,7 @@ def test_who_needs_more_than_was_given_back_goes_on_waiting() -> None:
 def test_who_extends_a_buffer_waits_too() -> None:
     memory = Memory(300, spool=False)
     first, growing, third = (memory.take(size, 100) for size in (100, 50, 100))
-    with running(lambda: memory.extend(growing, 101)) as filler:
+    with running(lambda: memory.extend(growing, 101, 101)) as filler:
         assert waits(filler)
         memory.give_back(first)
     assert (len(growing), memory.alive) == (101, 201)
@@ -145,7 +145,7 @@ def test_two_buffers_of_a_third_and_their_growth_never_wait_for_themselves() -> 
     held, filling = memory.take(100, 100), memory.take(100, 100)
     sent = memory.take(100, 100)
     with running(lambda: memory.give_back(sent)):
-        assert len(memory.extend(held, 199)) == 199
+        assert len(memory.extend(held, 199, 199)) == 199
     memory.give_back(filling)
     memory.give_back(held)
     assert memory.alive == 0
@@ -201,7 +201,7 @@ def test_a_buffer_that_grows_does_not_come_on_top_of_recycled_ones() -> None:
     def action() -> None:
         lent = [memory.take(8 * MiB, 8 * MiB) for _ in range(3)]
         memory.give_back(lent.pop())
-        memory.extend(lent[0], 16 * MiB - 1)
+        memory.extend(lent[0], 16 * MiB - 1, 16 * MiB - 1)
 
     assert peak_of(action) < 25 * MiB
 
@@ -238,7 +238,7 @@ def test_a_buffer_that_is_extended_begins_with_the_same_bytes(
     buffer = memory.take(1, room)
     content = b""
     for size in sizes:
-        buffer = memory.extend(buffer, size)
+        buffer = memory.extend(buffer, size, size)
         assert len(buffer) == size
         kept = min(len(content), size)
         assert buffer[:kept] == content[:kept]
@@ -273,7 +273,7 @@ def test_the_disk_behind_a_file_is_there_before_a_byte_is_written(tmp_path: Path
     memory = Memory(3, spool=str(tmp_path))
     buffer = memory.take(MiB, MiB)
     assert min(spooled(tmp_path)) >= MiB
-    buffer = memory.extend(buffer, 2 * MiB)
+    buffer = memory.extend(buffer, 2 * MiB, 2 * MiB)
     assert min(spooled(tmp_path)) >= 2 * MiB
     memory.give_back(buffer)
 
@@ -282,9 +282,9 @@ def test_a_file_takes_a_joined_tail_and_a_short_end(tmp_path: Path) -> None:
     memory = Memory(3, spool=str(tmp_path))
     buffer = memory.take(5_000, 5_000)
     buffer[:] = b"x" * 5_000
-    buffer = memory.extend(buffer, 9_000)
+    buffer = memory.extend(buffer, 9_000, 9_000)
     assert buffer[:] == b"x" * 5_000 + bytes(4_000)
-    buffer = memory.extend(buffer, 10)
+    buffer = memory.extend(buffer, 10, 10)
     assert buffer[:] == b"x" * 10
     memory.give_back(buffer)
 
@@ -321,7 +321,7 @@ def test_a_full_disk_is_an_error_when_the_buffer_is_taken(tmp_path: Path) -> Non
         count = lambda: len(list(Path("/proc/self/fd").iterdir()))
         before = count()
         too_much = 200_000, 200_000
-        for call in (lambda: memory.take(*too_much), lambda: memory.extend(fine, 200_000)):
+        for call in (lambda: memory.take(*too_much), lambda: memory.extend(fine, 200_000, 200_000)):
             try:
                 call()
             except OSError as error:

@@ -41,7 +41,7 @@ class CountedBuffers:
         assert 0 <= size <= room
         return self._lend(bytearray(b"\xff" * (room if self.roomy else size)))
 
-    def extend(self, buffer: Buffer, size: int) -> Buffer:
+    def extend(self, buffer: Buffer, size: int, room: int) -> Buffer:
         old = self.lent.pop(id(buffer))
         new = bytearray(old[:size].ljust(size, b"\xff"))
         old.clear()

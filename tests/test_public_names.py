@@ -42,6 +42,7 @@ PROMISED = [
     "abort_uploads",
     "discard_on_sigterm",
     "expire_uploads",
+    "limit_memory",
     "list_uploads",
     "open",
 ]

@@ -45,7 +45,7 @@ ROOMS = {
     # threads
     "waiting": Room("errors", "threading time"),
     "pace": Room("", "os threading"),
-    "memory": Room("errors waiting", "mmap os tempfile threading"),
+    "memory": Room("errors waiting", "mmap os tempfile threading weakref"),
     "sender": Room("pace waiting", "threading"),
     "endings": Room("", "atexit os signal sys threading time warnings weakref"),
     # boto3; its modules may import each other
@@ -67,7 +67,7 @@ ROOMS = {
     "fs": Room("errors files options store transaction uri writer", "fsspec os pathlib"),
     "opening": Room("errors files fs options store uri writer"),
     "uploads": Room("errors fs store"),
-    "__init__": Room("endings errors files fs opening options state uploads writer"),
+    "__init__": Room("endings errors files fs memory opening options state uploads writer"),
 }
 
 PURE = ("errors", "uri", "options", "checksums", "plan", "parts", "state")
