@@ -13,7 +13,8 @@ import os
 import tempfile
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import IO
 
 from .errors import S3StreamError, TooLargeError, UsageError
@@ -37,22 +38,27 @@ class Budget:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.alive = 0
         self.peak = 0
         self.changed = threading.Condition()
         self.members: weakref.WeakSet[Memory] = weakref.WeakSet()
+
+    @property
+    def alive(self) -> int:
+        """Bytes that are given out now."""
+        # Counted anew: what a writer holds that is gone itself is not missed for ever.
+        return sum(member.alive for member in self.members)
 
     def has_room_for(self, size: int) -> bool:
         """Whether so many bytes more can be given out."""
         return size == 0 or self.alive + size <= self.limit
 
-    def give_out(self, size: int) -> None:
-        """Count bytes as given out; what others keep for recycling has to make way."""
-        self.alive += size
-        self.peak = max(self.peak, self.alive)
-        if self.alive + sum(member.kept for member in self.members) > self.limit:
+    def make_way(self) -> None:
+        """Have what the writers keep for recycling come within the limit too."""
+        alive = self.alive
+        self.peak = max(self.peak, alive)
+        if alive + sum(member.kept for member in self.members) > self.limit:
             for member in self.members:
-                member.drop_free()
+                member._free.clear()
 
 
 # By process too: a forked child starts with nothing given out.
@@ -112,8 +118,6 @@ class Memory:
         self._files: dict[int, IO[bytes]] = {}
         self._free: list[bytearray] = []
         self._usual = 0
-        with self._changed:
-            self._budget.members.add(self)
 
     @property
     def kept(self) -> int:
@@ -124,8 +128,8 @@ class Memory:
         """Give out a buffer of `size` bytes, waiting until the limits allow it.
 
         One that is to grow to a `room` of over a third of the limit is a file of that size at once.
-        Raises `TooLargeError` when it would need a temporary file and may not have one, `OSError`
-        when the disk is full.
+        Raises `TooLargeError` when it would need a temporary file and may not have one,
+        `S3StreamError`, with the `errno` of the disk, when there is no room for one.
         """
         if room > self.limit // 3:
             if self._spool is False:
@@ -135,6 +139,7 @@ class Memory:
                 )
             return self._take_file(room)
         with self._changed:
+            self._budget.members.add(self)
             granted = self._grant(size)
             recycled = next((b for b in self._free if len(b) == size), None) if granted else None
             if recycled is not None:
@@ -155,8 +160,9 @@ class Memory:
         """
         if isinstance(buffer, mmap.mmap):
             if size != len(buffer):
-                _reserve_on_disk(self._files[id(buffer)], size)
-                buffer.resize(size)
+                with self._explained(size):
+                    _reserve_on_disk(self._files[id(buffer)], size)
+                    buffer.resize(size)
         elif size > len(buffer):
             return self._grow(buffer, size, room)
         else:
@@ -174,7 +180,6 @@ class Memory:
                 self._files.pop(id(buffer)).close()
             else:
                 self.alive -= size
-                self._budget.alive -= size
                 if len(buffer) == size == self._usual:
                     self._free.append(buffer)
             self._changed.notify_all()
@@ -183,6 +188,8 @@ class Memory:
         """Let go of the buffers kept for recycling."""
         with self._changed:
             self._free.clear()
+            if not self.alive:
+                self._budget.members.discard(self)
 
     def _grow(self, buffer: bytearray, size: int, room: int) -> Buffer:
         more = size - len(buffer)
@@ -220,7 +227,7 @@ class Memory:
             return False
         self.alive += size
         self.peak = max(self.peak, self.alive)
-        self._budget.give_out(size)
+        self._budget.make_way()
         return True
 
     def _make_way(self) -> None:
@@ -234,19 +241,37 @@ class Memory:
     def _take_file(self, size: int) -> Buffer:
         with self._changed:
             self._wait_for(lambda: len(self._files) < _MAX_SPOOLED)
-        # Unlinked at once: a process that dies leaves nothing behind.
-        folder = self._spool if isinstance(self._spool, str) else None
-        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - closed by give_back
-        try:
-            _reserve_on_disk(file, size)
-            mapped = mmap.mmap(file.fileno(), size)
-        except BaseException:
-            file.close()
-            raise
+        with self._explained(size):
+            # Unlinked at once: a process that dies leaves nothing behind.
+            file = tempfile.TemporaryFile(dir=self._folder)  # noqa: SIM115 - closed by give_back
+            try:
+                _reserve_on_disk(file, size)
+                mapped = mmap.mmap(file.fileno(), size)
+            except BaseException:
+                file.close()
+                raise
         with self._changed:
             self._lent[id(mapped)] = size
             self._files[id(mapped)] = file
         return mapped
+
+    @property
+    def _folder(self) -> str:
+        return self._spool if isinstance(self._spool, str) else tempfile.gettempdir()
+
+    @contextmanager
+    def _explained(self, size: int) -> Iterator[None]:
+        """Say of an error of the disk what the file was for, and what to do."""
+        try:
+            yield
+        except OSError as error:
+            failed = S3StreamError(
+                f"no temporary file of {size:,} bytes in {self._folder} for a part that may not"
+                f" wait in memory: {error.strerror or error}; make room, name another folder with"
+                " spool=, or raise memory= and s3stream.limit_memory()"
+            )
+            failed.errno = error.errno or failed.errno
+            raise failed from error
 
 
 def _reserve_on_disk(file: IO[bytes], size: int) -> None:

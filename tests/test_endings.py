@@ -291,3 +291,16 @@ def test_a_child_does_not_wait_for_what_its_parent_has_under_way(
     assert err.count("is still not answered") == 1  # so says the parent
     assert proxy.injected
     assert_nothing(seaweedfs, bucket, key)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files as Linux does")
+def test_a_full_disk_is_a_clear_error_and_aborts_the_upload(
+    start: Start, seaweedfs: Server, proxy: Proxy, bucket: str, key: str
+) -> None:
+    code, out, err = _end(start("fills_the_disk"))
+    assert (code, err) == (0, "")
+    assert out.startswith("True no temporary file of 20,971,520 bytes in ")
+    assert "File too large; make room, name another folder" in out  # the limit's word for it
+    assert f"s3://{bucket}/{key}" in out
+    assert proxy.count("AbortMultipartUpload") == proxy.count("CreateMultipartUpload") == 1
+    assert_nothing(seaweedfs, bucket, key)

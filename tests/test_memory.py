@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from s3stream.errors import TooLargeError
+from s3stream.errors import S3StreamError, TooLargeError
 from s3stream.memory import Buffer, Memory
 from s3stream.options import MiB
 
@@ -304,7 +304,7 @@ def test_a_folder_that_is_not_there_is_an_error_when_the_first_file_is_needed(
 ) -> None:
     memory = Memory(300, spool=str(tmp_path / "gone"))
     memory.take(100, 100)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(S3StreamError, match=r"gone for a part.*No such file.*spool="):
         memory.take(1_000, 1_000)
 
 
@@ -341,7 +341,7 @@ def test_a_full_disk_is_an_error_when_the_buffer_is_taken(tmp_path: Path) -> Non
         check=False,
     )
     assert run.stderr == ""
-    assert run.stdout.splitlines() == ["OSError 60000 0", "OSError 60000 0", "alive 0"]
+    assert run.stdout.splitlines() == ["S3StreamError 60000 0", "S3StreamError 60000 0", "alive 0"]
 
 
 def test_at_most_four_files_at_once(tmp_path: Path) -> None:

@@ -7,10 +7,12 @@ the store is for somebody else to look at.
 from __future__ import annotations
 
 import atexit
+import errno
 import gzip
 import io
 import json
 import os
+import resource
 import signal
 import sys
 import tarfile
@@ -215,6 +217,26 @@ def is_interrupted_without_with() -> None:
     file.write(DATA)
     KEPT.append(file)
     _tell_and_wait()
+
+
+# -- a full disk
+
+
+def fills_the_disk() -> None:
+    s3stream.limit_memory(1 << 20)  # every part is to wait in a temporary file
+    resource.setrlimit(resource.RLIMIT_FSIZE, (17 << 20, resource.RLIM_INFINITY))
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        with victim(
+            buffering=0, part_size=6 << 20, min_part_size=5 << 20, equal_parts=True
+        ) as file:
+            file.write(DATA)
+            file.write(DATA)
+            with victim(part_size=20 << 20) as other:
+                other.write(DATA)
+                other.write(DATA)
+    except OSError as error:
+        print(error.errno == errno.EFBIG, error, flush=True)
 
 
 # -- forks: what the child does; the parent then finishes its object
