@@ -35,7 +35,9 @@ class Open(Protocol):
         """Clean up, with no more than so many seconds for others to come to an end."""
 
 
-_OPEN: weakref.WeakSet[Open] = weakref.WeakSet()
+# By id. A dictionary, because others may open files and a garbage collection may end some while we
+# look: it is copied in one step.
+_OPEN: dict[int, weakref.ref[Open]] = {}
 # What is still on its way when its file has ended; set when it is over.
 _LATE: dict[threading.Event, str] = {}
 
@@ -43,12 +45,12 @@ _LATE: dict[threading.Event, str] = {}
 def watch(file: Open) -> None:
     """See to it that `file` is abandoned when the process ends before `forget(file)`."""
     _prepare()
-    _OPEN.add(file)
+    _OPEN[id(file)] = weakref.ref(file)
 
 
 def forget(file: Open) -> None:
     """The file has come to its own end."""
-    _OPEN.discard(file)
+    _OPEN.pop(id(file), None)
 
 
 def late(what: str) -> threading.Event:
@@ -92,7 +94,7 @@ def discard_on_sigterm() -> None:
 
 def _abandon_all(why: str) -> None:
     deadline = time.monotonic() + _SECONDS
-    files = list(_OPEN)
+    files = [file for ref in list(_OPEN.values()) if (file := ref()) is not None]
     for file in files:
         file._cancel()
     for file in files:

@@ -40,13 +40,23 @@ class Budget:
         self.limit = limit
         self.peak = 0
         self.changed = threading.Condition()
-        self.members: weakref.WeakSet[Memory] = weakref.WeakSet()
+        # By id. A garbage collection may end a writer in the middle of any line here, on the thread
+        # that has the lock: so nothing is iterated over but a copy, which is made in one step.
+        self._members: dict[int, weakref.ref[Memory]] = {}
+
+    def join(self, member: Memory) -> None:
+        """Count this writer's buffers from now on; until it leaves or is gone."""
+        self._members[id(member)] = weakref.ref(member)
+
+    def leave(self, member: Memory) -> None:
+        """Count this writer's buffers no more."""
+        self._members.pop(id(member), None)
 
     @property
     def alive(self) -> int:
         """Bytes that are given out now."""
         # Counted anew: what a writer holds that is gone itself is not missed for ever.
-        return sum(member.alive for member in self.members)
+        return sum(member.alive for member in self._present())
 
     def has_room_for(self, size: int) -> bool:
         """Whether so many bytes more can be given out."""
@@ -56,9 +66,12 @@ class Budget:
         """Have what the writers keep for recycling come within the limit too."""
         alive = self.alive
         self.peak = max(self.peak, alive)
-        if alive + sum(member.kept for member in self.members) > self.limit:
-            for member in self.members:
+        if alive + sum(member.kept for member in self._present()) > self.limit:
+            for member in self._present():
                 member._free.clear()
+
+    def _present(self) -> list[Memory]:
+        return [member for ref in list(self._members.values()) if (member := ref()) is not None]
 
 
 # By process too: a forked child starts with nothing given out.
@@ -139,7 +152,7 @@ class Memory:
                 )
             return self._take_file(room)
         with self._changed:
-            self._budget.members.add(self)
+            self._budget.join(self)
             granted = self._grant(size)
             recycled = next((b for b in self._free if len(b) == size), None) if granted else None
             if recycled is not None:
@@ -189,7 +202,10 @@ class Memory:
         with self._changed:
             self._free.clear()
             if not self.alive:
-                self._budget.members.discard(self)
+                self._budget.leave(self)
+
+    def __del__(self) -> None:
+        self._budget.leave(self)
 
     def _grow(self, buffer: bytearray, size: int, room: int) -> Buffer:
         more = size - len(buffer)
