@@ -6,11 +6,13 @@ so that the benchmark can ask the server whether the bytes have really gone ther
 
 from __future__ import annotations
 
+import importlib
+import io
 import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from .writers import Opener
 
@@ -137,11 +139,44 @@ def one_write(size: int) -> Run:
     return run
 
 
+def parquet(size: int) -> Run:
+    """A table of numbers that do not compress, in row groups, as pyarrow writes it."""
+    pa = importlib.import_module("pyarrow")
+    pq = importlib.import_module("pyarrow.parquet")
+    numbers = pa.py_buffer(random_bytes(size // 8 * 8))
+    column = pa.Array.from_buffers(pa.int64(), size // 8, [None, numbers])
+    table = pa.table({"number": column})
+    options = {"compression": "none", "use_dictionary": False, "row_group_size": 1 << 20}
+
+    class Counting(io.RawIOBase):
+        count = 0
+
+        def writable(self) -> bool:
+            return True
+
+        def write(self, data: Any, /) -> int:
+            self.count += len(data)
+            return len(data)
+
+    counting = Counting()
+    pq.write_table(table, counting, **options)
+
+    def run(opener: Opener) -> dict[str, int]:
+        file = opener("table.parquet")
+        pq.write_table(table, file, **options)
+        if not getattr(file, "closed", False):  # pyarrow closes some
+            file.close()
+        return {"table.parquet": counting.count}
+
+    return run
+
+
 WORKLOADS: dict[str, Workload] = {
     "stream": Workload("writes of 1 MiB", stream),
     "fresh": Workload("writes of 1 MiB, a new bytes object each", fresh),
     "copy": Workload("shutil.copyfileobj, 64 KiB at a time", copy),
     "lines": Workload("lines of 200 bytes", lines, share=1 / 16),
     "objects": Workload("objects of 1 KiB, one after the other", objects, 1 / 1024, "object"),
+    "parquet": Workload("pyarrow.parquet.write_table, 256 MiB of each GiB", parquet, share=1 / 4),
     "one-write": Workload("one write of everything (256 MiB of each GiB)", one_write, share=1 / 4),
 }

@@ -11,9 +11,10 @@ import importlib
 import io
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import Any, Protocol
 
 from .bare import BareWriter, Line
@@ -109,9 +110,10 @@ def s3fs(endpoint: Endpoint) -> Opener:
     return opener
 
 
-def boto3_client(endpoint: Endpoint) -> Any:
+def boto3_client(endpoint: Endpoint, **more: Any) -> Any:
     return importlib.import_module("boto3").client(
         "s3",
+        **more,
         endpoint_url=endpoint.url,
         aws_access_key_id=ACCESS,
         aws_secret_access_key=SECRET,
@@ -129,6 +131,83 @@ def smart_open(endpoint: Endpoint) -> Opener:
         return file
 
     return opener
+
+
+class CallLoop:
+    """The least that one can do with botocore: cut, call upload_part on threads, complete."""
+
+    def __init__(self, client: Any, key: str) -> None:
+        self._client = client
+        self._where = {"Bucket": BUCKET, "Key": key}
+        self._part = bytearray()
+        self._calls: list[Future[Any]] = []
+        self._free = BoundedSemaphore(CONCURRENCY)
+
+    def write(self, data: bytes, /) -> None:
+        with memoryview(data) as view:
+            taken = 0
+            while taken < len(view):
+                until = taken + PART_SIZE - len(self._part)
+                self._part += view[taken:until]
+                taken = until
+                if len(self._part) == PART_SIZE:
+                    self._send()
+
+    def close(self) -> None:
+        if not self._calls:
+            self._client.put_object(**self._where, Body=self._part)
+            return
+        if self._part:
+            self._send()
+        answers = [call.result() for call in self._calls]
+        self._threads.shutdown()
+        parts = [{"PartNumber": n, "ETag": done["ETag"]} for n, done in enumerate(answers, 1)]
+        self._client.complete_multipart_upload(**self._where, MultipartUpload={"Parts": parts})
+
+    def _send(self) -> None:
+        if not self._calls:
+            self._threads = ThreadPoolExecutor(CONCURRENCY)
+            started = self._client.create_multipart_upload(**self._where)
+            self._where["UploadId"] = started["UploadId"]
+        self._free.acquire()
+        call = self._threads.submit(
+            self._client.upload_part,
+            **self._where,
+            PartNumber=len(self._calls) + 1,
+            Body=self._part,
+        )
+        call.add_done_callback(lambda done: self._free.release())
+        self._calls.append(call)
+        self._part = bytearray()
+
+
+def botocore(endpoint: Endpoint) -> Opener:
+    config = importlib.import_module("botocore.config").Config(
+        request_checksum_calculation="when_required",
+        max_pool_connections=CONCURRENCY,
+        s3={"payload_signing_enabled": endpoint.ca is None},
+    )
+    client = boto3_client(endpoint, config=config)
+    return lambda key: io.BufferedWriter(Unbuffered(CallLoop(client, key)), 2**17)
+
+
+class Unbuffered(io.RawIOBase):
+    """A file face for `CallLoop`, so that small writes are gathered in C."""
+
+    def __init__(self, loop: CallLoop) -> None:
+        self._loop = loop
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        self._loop.write(data)
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            self._loop.close()
 
 
 class Piped:
@@ -211,6 +290,12 @@ LIBRARIES: dict[str, Library] = {
     "bare": Library(bare, ours=True, note="raw sockets, no signature, no checksum: the limit"),
     "s3stream": Library(
         s3stream, ("s3stream",), ("s3stream", "botocore", "urllib3", "awscrt"), ours=True
+    ),
+    "botocore": Library(
+        botocore,
+        ("boto3",),
+        ("botocore",),
+        note="a loop of upload_part calls (put_object for small objects), without checksums",
     ),
     "obstore": Library(
         obstore,
