@@ -214,6 +214,16 @@ class Transfer:
         return failed
 
     def _send(self, part: Part) -> None:
+        """Hand a part to the sender, or else give its memory back."""
+        try:
+            if not self._submit(part):
+                self._memory.give_back(part.body)
+        except Exception:  # after a Ctrl-C it may be with the sender already
+            self._memory.give_back(part.body)
+            raise
+        self._absorb()
+
+    def _submit(self, part: Part) -> bool:
         if self._state.phase is Phase.FRESH:
             # Before the call: should the wait for it be interrupted, there may be an upload.
             self._state.on(Event.BEGIN)
@@ -227,9 +237,7 @@ class Transfer:
             finally:
                 self._memory.give_back(part.body)
 
-        if not self._sender.submit(upload):
-            self._memory.give_back(part.body)
-        self._absorb()
+        return self._sender.submit(upload)
 
     def _publish(self) -> UploadResult:
         if self._state.phase is Phase.FRESH:

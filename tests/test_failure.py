@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 
 import s3stream
 from s3stream import CleanupError, S3StreamError, S3Writer, WriteOptions
+from s3stream.memory import budget_of_process
 from tests.faults import Answer, Hold, LoseAnswer
 from tests.looking import assert_nothing, bytes_of, content, exists, uploads
 
@@ -172,6 +173,21 @@ def test_a_refused_part_is_raised_by_the_next_calls_and_names_where(
     file.close()
     assert [fault for fault, _ in proxy.injected] == [DENIED]
     assert_nothing(seaweedfs, bucket, key)
+
+
+@pytest.mark.parametrize("operation", ["CreateMultipartUpload", "UploadPart"])
+def test_a_file_that_has_failed_holds_no_memory(
+    proxied: Server, proxy: Proxy, bucket: str, key: str, operation: str
+) -> None:
+    proxy.inject(operation, DENIED, times=None)
+    before = budget_of_process().alive
+    file = _open(proxied, bucket, key, buffering=0, max_concurrency=1)
+    with pytest.raises(PermissionError):
+        file.write(bytes_of(4 * PART))
+    with pytest.raises(PermissionError):
+        file.close()
+    assert proxy.injected
+    assert budget_of_process().alive == before  # though the file is still here
 
 
 @pytest.mark.parametrize(
