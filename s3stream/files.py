@@ -90,11 +90,23 @@ class _Face:
         """Publish the object, or clean up when that must not or cannot be: `S3Writer.close`."""
         if self._is_forked():
             self._discard(THOROUGH)  # what is buffered here is the parent's
+        elif getattr(self, "_finalizing", False):  # io's mark: it is the garbage collector's close
+            self._abandon()
         elif not self.closed:
             # Not left to C, which closes what is below even when its flush has failed: the object
             # would be published without its end.
             self._end_writing_or_discard()
             self._close_below()
+
+    def _abandon(self) -> None:
+        """Discard what nobody has closed, and warn; nothing more is sent for it."""
+        if self.closed:
+            return
+        self._dealloc_warn(self)  # type: ignore[attr-defined]  # io's own hook, in C: on to the raw writer
+        try:
+            self._discard(HURRIED)
+        except CleanupError as failed:
+            warnings.warn(str(failed), RuntimeWarning, stacklevel=2)
 
     def _is_forked(self) -> bool:
         return self._below()._is_forked()
@@ -228,9 +240,8 @@ class S3CompressedWriter(_Face, io.BufferedIOBase):
             self._compressor.close()
 
     def __del__(self) -> None:
-        if hasattr(self, "_compressor") and not self.closed:
-            self._dealloc_warn(self)
-            self._discard(HURRIED)
+        if hasattr(self, "_compressor"):
+            self._abandon()
 
     def _dealloc_warn(self, source: object) -> None:
         # Io's own hook for a wrapper that is collected: it ends in the raw writer.

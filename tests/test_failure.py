@@ -5,6 +5,7 @@ Faults are injected on the wire; a second client then looks at the store itself.
 
 from __future__ import annotations
 
+import gc
 import threading
 import warnings
 from contextlib import suppress
@@ -139,6 +140,37 @@ def test_a_file_that_nobody_closes_is_discarded_with_a_warning_that_says_where(
     with pytest.warns(RuntimeWarning, match=r"opened at .*test_failure\.py:\d+.*never closed"):
         del file
     assert_nothing(seaweedfs, bucket, key)
+
+
+@pytest.mark.parametrize("options", [{"buffering": 0}, {}, {"mode": "w"}])
+def test_a_file_that_has_failed_and_is_dropped_warns_of_the_upload_it_leaves(
+    seaweedfs: Server,
+    proxied: Server,
+    proxy: Proxy,
+    bucket: str,
+    key: str,
+    options: dict[str, Any],
+) -> None:
+    proxy.inject("UploadPart", DENIED)
+    proxy.inject("AbortMultipartUpload", DENIED, times=None)
+
+    def produce() -> None:
+        file = _open(proxied, bucket, key, max_concurrency=1, **options)
+        data: Any = bytes_of(40_000).hex()
+        with suppress(PermissionError):
+            while True:
+                file.write(data if "mode" in options else data.encode())
+
+    def produce_and_collect() -> None:
+        produce()
+        gc.collect()  # the error's traceback has the file
+
+    with pytest.warns(RuntimeWarning, match="nothing was published: ") as caught:
+        produce_and_collect()
+    (upload_id,) = uploads(seaweedfs, bucket, key)
+    assert upload_id in "".join(str(warning.message) for warning in caught)
+    client = seaweedfs.client()
+    client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
 
 
 # -- the store fails
