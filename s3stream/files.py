@@ -108,6 +108,9 @@ class _Face:
         except CleanupError as failed:
             warnings.warn(str(failed), RuntimeWarning, stacklevel=2)
 
+    def _cancel(self) -> None:
+        self._below()._cancel()
+
     def _is_forked(self) -> bool:
         return self._below()._is_forked()
 

@@ -14,8 +14,8 @@ import tempfile
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import IO
+from contextlib import contextmanager, suppress
+from typing import IO, Any
 
 from .errors import S3StreamError, TooLargeError, UsageError
 from .waiting import Cancellation, wait_for
@@ -132,6 +132,14 @@ class Memory:
         self._free: list[bytearray] = []
         self._usual = 0
 
+    def is_being_changed_here(self) -> bool:
+        """Whether this very thread is in the middle of giving out or taking back.
+
+        Then a garbage collection has brought us here, and who waits holds up everybody.
+        """
+        changed: Any = self._changed
+        return bool(changed._is_owned())
+
     @property
     def kept(self) -> int:
         """Bytes of buffers kept for recycling."""
@@ -186,7 +194,10 @@ class Memory:
     def give_back(self, buffer: Buffer) -> None:
         """Take a buffer back; a second time is a `KeyError`."""
         if isinstance(buffer, mmap.mmap):
-            buffer.close()
+            # Where a signal handler discards in the middle of a copy, the view of it is still open,
+            # and the mapping goes when that does.
+            with suppress(BufferError):
+                buffer.close()
         with self._changed:
             size = self._lent.pop(id(buffer))
             if isinstance(buffer, mmap.mmap):

@@ -20,7 +20,8 @@ class Pace:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        # Reentrant: a garbage collection in here may end a file of the user's, which sends a part.
+        self._lock = threading.RLock()
         self._in_flight = 0
         self._limit = math.inf
         self._old_news = 0

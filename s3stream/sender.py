@@ -52,32 +52,46 @@ class Sender(Generic[T]):
         """Jobs that have been submitted and have not ended."""
         return self._in_flight
 
-    def submit(self, job: Callable[[], T]) -> bool:
+    def submit(self, job: Callable[[], T], placed: Callable[[], None] | None = None) -> bool:
         """Start a job on a thread, waiting for a free place first (this is the backpressure).
 
         False when an earlier job has failed, and this one was not started: `collect` has the error.
-        A cancellation ends the wait with its `S3StreamError`; the job was not started then either.
+        A cancellation ends the wait with its `S3StreamError`; the job was not started then either,
+        and as a rule not when an interrupt is raised: the job itself knows whether it has begun.
+        `placed` is called when the wait is over and the job is about to start.
         """
         with self._changed:
             wait_for(self._changed, self._may_go_on, cancellation=self._cancellation)
             if self._failed:
                 return False
             self._in_flight += 1
-        thread = threading.Thread(target=self._run, args=(job,), name=self._name, daemon=True)
+        begun = threading.Event()
         try:
-            thread.start()
-        except RuntimeError:
-            # The interpreter is going down (3.12 and later start no threads then) or the process
-            # has all the threads that it may: the caller's own thread does as well, only later.
-            self._run(job)
+            if placed is not None:
+                placed()
+            thread = threading.Thread(
+                target=self._run, args=(job, begun), name=self._name, daemon=True
+            )
+            try:
+                thread.start()
+            except RuntimeError:
+                # The interpreter is going down (3.12 and later start no threads then) or the
+                # process has all the threads that it may: the caller's own does as well.
+                self._run(job, begun)
+        except BaseException:
+            if not begun.is_set():
+                self._leave(succeeded=False)
+            raise
         return True
 
-    def collect(self) -> list[Outcome[T]]:
-        """Take the outcomes that have come in since the last time, oldest first."""
-        with self._changed:
-            outcomes = list(self._outcomes)
-            self._outcomes.clear()
-        return outcomes
+    def collect(self, keep: Callable[[Outcome[T]], None]) -> None:
+        """Give `keep` the outcomes that have come in since the last time, oldest first.
+
+        One that was not kept because of an interrupt is given again: so may be the last one.
+        """
+        while self._outcomes:
+            keep(self._outcomes[0])
+            self._outcomes.popleft()
 
     def settle(self, timeout: float | None = None, *, cancellable: bool = False) -> bool:
         """Wait until nothing is in flight; False when `timeout` seconds were not enough."""
@@ -97,15 +111,19 @@ class Sender(Generic[T]):
         # The last of the three takes a place in the pace's count.
         return self._failed or (self._in_flight < self._concurrency and self._pace.try_enter())
 
-    def _run(self, job: Callable[[], T]) -> None:
+    def _run(self, job: Callable[[], T], begun: threading.Event) -> None:
+        begun.set()
         try:
             outcome = Outcome(job(), None)
         except BaseException as error:  # noqa: BLE001 - handed to the owner, who raises it
             outcome = Outcome[T](None, error)
-        self._pace.leave(succeeded=outcome.error is None)
+        self._outcomes.append(outcome)
+        self._leave(succeeded=outcome.error is None)
+
+    def _leave(self, *, succeeded: bool) -> None:
+        self._pace.leave(succeeded=succeeded)
         with self._changed:
-            self._outcomes.append(outcome)
-            self._failed = self._failed or outcome.error is not None
+            self._failed = self._failed or not succeeded
             self._in_flight -= 1
             epilogue = None
             if self._in_flight == 0:

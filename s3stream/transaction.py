@@ -11,9 +11,20 @@ from typing import Any
 
 from fsspec.transaction import Transaction
 
-from .errors import CleanupError, S3StreamError, UncertainError, attach
+from .errors import (
+    CleanupError,
+    IntegrityError,
+    S3StreamError,
+    UncertainError,
+    UsageError,
+    add_note,
+    attach,
+)
 from .files import Writable
 from .transfer import THOROUGH, Patience, patience_with
+
+# After these an object of that name may be there.
+_UNKNOWN = (IntegrityError, UncertainError)
 
 
 class S3Transaction(Transaction):  # type: ignore[misc]  # fsspec has no types
@@ -26,6 +37,12 @@ class S3Transaction(Transaction):  # type: ignore[misc]  # fsspec has no types
 
     fs: Any
     files: Any
+
+    def start(self) -> None:
+        """Begin; raises `UsageError` inside another one: whose end would publish a file?"""
+        if self.fs._intrans:
+            raise UsageError("there is a transaction of this file system already: end it first")
+        super().start()
 
     def __exit__(
         self,
@@ -71,6 +88,7 @@ class S3Transaction(Transaction):  # type: ignore[misc]  # fsspec has no types
 def _publish(files: list[Writable]) -> None:
     published: list[str] = []
     current = ""
+    waiting: list[Writable] = []
     try:
         waiting = [file for file in files if file._prepare()]
         for file in waiting:
@@ -80,19 +98,25 @@ def _publish(files: list[Writable]) -> None:
     except BaseException as error:
         for failed in _discard(files, patience_with(error)):
             attach(error, failed)
-        if not published or not isinstance(error, Exception):
+        if not published:
             raise
         rest = [file.name for file in waiting if file.name not in {*published, current}]
-        known = "unknown" if isinstance(error, UncertainError) else "not published"
-        raise S3StreamError(
+        surely_not = isinstance(error, Exception) and not isinstance(error, _UNKNOWN)
+        said = (
             f"only a part of the transaction was published. Published: {', '.join(published)}."
-            f" {known.capitalize()}: {current} ({error})."
-            f" Not published: {', '.join(rest) or 'no other'}"
-        ) from error
+            f" {'Not published' if surely_not else 'Unknown'}: {current}"
+            f" ({type(error).__name__}: {error}). Not published: {', '.join(rest) or 'no other'}"
+        )
+        if not isinstance(error, Exception):
+            add_note(error, said)
+            raise
+        raise S3StreamError(said) from error
 
 
 def _discard(files: list[Writable], patience: Patience) -> list[CleanupError]:
     failures = []
+    for file in files:
+        file._cancel()  # all at once, so that what is in flight comes to its end together
     for file in files:
         try:
             file._discard(patience)

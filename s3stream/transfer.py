@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +17,9 @@ from .endings import late
 from .errors import CleanupError, S3StreamError, UncertainError, add_note, attach
 from .memory import Memory
 from .options import WriteOptions
-from .parts import Cutter, Part
+from .parts import Buffer, Cutter, Part
 from .plan import plan_parts
-from .sender import Sender
+from .sender import Outcome, Sender
 from .state import Event, Phase, Receipt, UploadResult, UploadState
 from .store import Target
 from .waiting import Cancellation
@@ -39,6 +40,7 @@ class Patience:
 
 THOROUGH = Patience()
 HURRIED = Patience(abort=1.0)
+AT_ONCE = Patience(settle=0, abort=0)
 
 
 def patience_with(error: BaseException | None) -> Patience:
@@ -200,30 +202,34 @@ class Transfer:
         followed by another abort. Returns what went wrong with that, if anything did.
         """
         self.cancel()  # or parts in flight would be repeated
+        if self._memory.is_being_changed_here():
+            patience = AT_ONCE
         settled = self._sender.settle(patience.settle)
         self._absorb()
         self._cutter.drop()
         self._memory.drop_free()
+        if self._state.phase is Phase.COMMITTING:
+            self._sender.when_settled(late(f"the commit of {self._target.key!r}").set)
         if self._state.phase not in _LIVE:
             return None
         self._state.on(Event.DISCARD)
         failed = self._abort(patience.abort)
         if not settled:
             over = late(f"a request for {self._target.key!r}")
-            self._sender.when_settled(lambda: self._abort_after_stragglers(over))
+            self._sender.when_settled(lambda: _in_any_case(self._abort_after_stragglers, over))
         return failed
 
     def _send(self, part: Part) -> None:
-        """Hand a part to the sender, or else give its memory back."""
+        release = self._once(part.body)
         try:
-            if not self._submit(part):
-                self._memory.give_back(part.body)
-        except Exception:  # after a Ctrl-C it may be with the sender already
-            self._memory.give_back(part.body)
+            if not self._submit(part, release):
+                release()
+        except BaseException:
+            release()
             raise
         self._absorb()
 
-    def _submit(self, part: Part) -> bool:
+    def _submit(self, part: Part, release: Callable[[], None]) -> bool:
         if self._state.phase is Phase.FRESH:
             # Before the call: should the wait for it be interrupted, there may be an upload.
             self._state.on(Event.BEGIN)
@@ -235,9 +241,19 @@ class Transfer:
             try:
                 return self._target.upload_part(upload_id, part)
             finally:
-                self._memory.give_back(part.body)
+                release()
 
         return self._sender.submit(upload)
+
+    def _once(self, body: Buffer) -> Callable[[], None]:
+        """What gives a buffer back the first time that it is called, by whomever."""
+        loan = [body]
+
+        def release() -> None:
+            with suppress(IndexError):
+                self._memory.give_back(loan.pop())
+
+        return release
 
     def _publish(self) -> UploadResult:
         if self._state.phase is Phase.FRESH:
@@ -249,15 +265,19 @@ class Transfer:
 
     def _put_whole(self) -> None:
         last = self._cutter.finish()
+        release = self._once(last.body)
 
         def put() -> UploadResult:
             try:
                 return self._target.put(last.body)
             finally:
-                self._memory.give_back(last.body)
+                release()
 
-        self._state.on(Event.PUBLISH)
-        self._run(put)
+        try:
+            self._run(put, Event.PUBLISH)
+        except BaseException:
+            release()
+            raise
 
     def _complete(self) -> None:
         if self._state.phase is Phase.STREAMING:
@@ -265,8 +285,7 @@ class Transfer:
         upload_id = self._state.upload_id
         assert upload_id is not None  # noqa: S101 - _send has seen it
         manifest = self._state.manifest(self.position)
-        self._state.on(Event.PUBLISH)
-        self._run(lambda: self._target.complete(upload_id, manifest, self.position))
+        self._run(lambda: self._target.complete(upload_id, manifest, self.position), Event.PUBLISH)
 
     def _send_the_rest(self) -> None:
         self._send(self._cutter.finish())
@@ -274,22 +293,27 @@ class Transfer:
         self.raise_if_failed()
         self._state.on(Event.PREPARE)
 
-    def _run(self, job: Callable[[], str | UploadResult]) -> None:
-        """Make one call on a thread, so that Ctrl-C ends the wait for it and not the call."""
-        self._sender.submit(job)
+    def _run(self, job: Callable[[], str | UploadResult], event: Event | None = None) -> None:
+        """Make one call on a thread, so that Ctrl-C ends the wait for it and not the call.
+
+        The event happens when it is certain that the call is made: there may be a wait before it.
+        """
+        self._sender.submit(job, None if event is None else lambda: self._state.on(event))
         self._sender.settle(cancellable=self._state.phase is not Phase.COMMITTING)
         self.raise_if_failed()
 
     def _absorb(self) -> None:
-        for outcome in self._sender.collect():
-            if outcome.error is not None:
-                self._fail(outcome.error)
-            elif isinstance(outcome.value, Receipt):
-                self._state.accept(outcome.value)
-            elif isinstance(outcome.value, UploadResult):
-                self._state.commit(outcome.value)
-            else:
-                self._state.upload_id = outcome.value
+        self._sender.collect(self._keep)
+
+    def _keep(self, outcome: Outcome[str | Receipt | UploadResult]) -> None:
+        if outcome.error is not None:
+            self._fail(outcome.error)
+        elif isinstance(outcome.value, Receipt):
+            self._state.accept(outcome.value)
+        elif isinstance(outcome.value, str):
+            self._state.upload_id = outcome.value
+        elif isinstance(outcome.value, UploadResult) and self._state.result is None:
+            self._state.commit(outcome.value)
 
     def _fail(self, error: BaseException) -> None:
         if isinstance(error, S3StreamError) and error.bucket is None:
@@ -309,12 +333,31 @@ class Transfer:
         # On a thread: Ctrl-C has to end the wait, and a garbage collection that came in the middle
         # of the connection pool must not wait for that pool's lock on the same thread.
         aborting: Sender[None] = Sender(1, f"s3stream abort {self._target.key}")
-        aborting.submit(lambda: self._target.abort(upload_id))
-        if not aborting.settle(timeout):
-            aborting.when_settled(late(f"the abort of upload {upload_id}").set)
-            return self._cleanup_error(f"the store has not confirmed it within {timeout:g} s")
-        (outcome,) = aborting.collect()
-        return None if outcome.error is None else self._cleanup_error(outcome.error)
+        failures: list[CleanupError] = []
+
+        def keep(outcome: Outcome[None]) -> None:
+            if outcome.error is not None:
+                failures.append(self._cleanup_error(outcome.error))
+
+        here = threading.get_ident()
+        # Where no thread can be started any more, the abort is made on this one.
+        aborting.submit(
+            lambda: self._target.abort(upload_id, hurried=threading.get_ident() == here)
+        )
+        if aborting.settle(timeout):
+            aborting.collect(keep)
+            return failures[0] if failures else None
+        over = late(f"the abort of upload {upload_id}")
+
+        def tell() -> None:
+            aborting.collect(keep)
+            for failed in failures:
+                warnings.warn(str(failed), RuntimeWarning, stacklevel=1)
+
+        aborting.when_settled(lambda: _in_any_case(tell, over))
+        if not timeout:
+            return None  # nobody wanted to wait: what comes of it is told then
+        return self._cleanup_error(f"the store has not confirmed it within {timeout:g} s")
 
     def _cleanup_error(self, cause: BaseException | str) -> CleanupError:
         failed = CleanupError(
@@ -326,14 +369,16 @@ class Transfer:
         failed.__cause__ = cause if isinstance(cause, BaseException) else None
         return failed
 
-    def _abort_after_stragglers(self, over: threading.Event) -> None:
+    def _abort_after_stragglers(self) -> None:
         # The straggler may have been the call that made the upload: only now is its id known.
-        for outcome in self._sender.collect():
-            if isinstance(outcome.value, str):
-                self._state.upload_id = outcome.value
-        try:
-            failed = self._abort(None)
-            if failed is not None:
-                warnings.warn(str(failed), RuntimeWarning, stacklevel=1)
-        finally:
-            over.set()
+        self._absorb()
+        failed = self._abort(None)
+        if failed is not None:
+            warnings.warn(str(failed), RuntimeWarning, stacklevel=1)
+
+
+def _in_any_case(action: Callable[[], None], over: threading.Event) -> None:
+    try:
+        action()
+    finally:
+        over.set()

@@ -19,22 +19,18 @@ class Cancellation:
     Asking for it takes no lock: a signal handler may, in the middle of anything.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, message: str = "the file was discarded while it was written to") -> None:
+        self._message = message
         self._requested = False
 
     def request(self) -> None:
         """End the waits, those under way and those to come."""
         self._requested = True
 
-    @property
-    def requested(self) -> bool:
-        """Whether it was requested."""
-        return self._requested
-
     def check(self) -> None:
         """Raise `S3StreamError` when it was requested."""
         if self._requested:
-            raise S3StreamError("the file was discarded while it was written to")
+            raise S3StreamError(self._message)
 
 
 def wait_for(

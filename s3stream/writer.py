@@ -19,11 +19,13 @@ from typing import Any, NoReturn
 from . import endings
 from .errors import CleanupError, S3StreamError, attach
 from .options import WriteOptions
-from .state import UploadResult
+from .state import Phase, UploadResult
 from .transfer import HURRIED, THOROUGH, Patience, Transfer, patience_with
 
-# Longer than a discard takes whose requests hang.
-_LOCK_SECONDS = 4.0
+# Enough for a thread to notice that its write was cancelled, and to discard.
+_LOCK_SECONDS = THOROUGH.settle + 1.0
+
+_UNDECIDED = frozenset({Phase.COMMITTING, Phase.UNCERTAIN})
 
 
 class _Door(enum.Enum):
@@ -260,24 +262,26 @@ class S3Writer(io.RawIOBase):
         self._turn(_Door.SEALED)
 
     def _cancel(self) -> None:
-        if self._door is _Door.OPEN:
+        if not self._is_shut():
             self._transfer.cancel()
 
-    def _abandon(self, why: str, seconds: float = THOROUGH.settle) -> None:
-        """Discard where nobody could catch an error; waits so long for parts in flight."""
-        if self._is_forked():
+    def _abandon(self, why: str, seconds: float | None = None) -> None:
+        """Discard where nobody could catch an error, and warn.
+
+        With `seconds`, waits no longer than that for others; what comes of the abort is told later.
+        """
+        if self._is_forked() or self._is_shut():
             return
-        if self._is_shut():
-            return
+        patience = HURRIED if seconds is None else Patience(settle=seconds, abort=0)
         warned = self._dropped
         self._cancel()
         # Another thread may have a commit on its way, or be discarding because we have cancelled.
-        if not self._lock.acquire(timeout=_LOCK_SECONDS):
-            self._warn(f"{why} while another thread is closing it, so it may be published yet")
+        if not self._lock.acquire(timeout=max(patience.settle, _LOCK_SECONDS)):
+            self._warn(f"{why} while another thread is closing it")
             return
         try:
             if not self._is_shut():
-                self._discard_quietly(Patience(settle=seconds, abort=HURRIED.abort))
+                self._discard_quietly(patience)
             if not warned and self._transfer.result is None:
                 self._warn(why)
         finally:
@@ -297,9 +301,11 @@ class S3Writer(io.RawIOBase):
             warnings.warn(str(failed), RuntimeWarning, stacklevel=3)
 
     def _warn(self, why: str) -> None:
+        undecided = self._transfer.phase in _UNDECIDED
+        became = "nobody knows whether it was published" if undecided else "nothing was published"
         # RuntimeWarning, because ResourceWarning is hidden by default.
         warnings.warn(
-            f"nothing was published: {self.name} (opened at {self._opened_at}, after"
+            f"{became}: {self.name} (opened at {self._opened_at}, after"
             f" {self._transfer.position:,} bytes and what was buffered): {why}; close() it, or"
             " commit() to publish whatever is being raised",
             RuntimeWarning,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import socket
+import sys
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,8 +20,10 @@ from tests.servers import CANNOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.servers import Server
+    from tests.wire import Exchange
 
 PART = 5 << 20
 SMALL, LARGE = 100, 2 * PART + 1
@@ -174,3 +179,57 @@ def test_a_store_that_was_never_reached_is_a_plain_failure(size: int) -> None:
         with pytest.raises(S3StreamError, match="EndpointConnectionError") as raised:
             produce(f"http://127.0.0.1:{taken.getsockname()[1]}")
     assert not isinstance(raised.value, UncertainError)
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE], ids=["put", "complete"])
+def test_credentials_that_fail_after_a_lost_answer_are_no_word_about_the_object(
+    seaweedfs: Server,
+    proxied: Server,
+    proxy: Proxy,
+    bucket: str,
+    key: str,
+    size: int,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    """Botocore signs every attempt anew: the error of the second says nothing about the first."""
+    call = _commit_call(size)
+    provider = tmp_path / "provider.py"
+    state = tmp_path / "gone"
+    answer = {
+        "Version": 1,
+        "AccessKeyId": proxied.access_key,
+        "SecretAccessKey": proxied.secret_key,
+        # So near that botocore asks again for every request.
+        "Expiration": (datetime.now(timezone.utc) + timedelta(seconds=300)).isoformat(),
+    }
+    provider.write_text(
+        f"import os, sys\nif os.path.exists({str(state)!r}): sys.exit('no more')\n"
+        f"print({json.dumps(answer)!r})\n",
+        encoding="utf-8",
+    )
+    config = tmp_path / "config"
+    config.write_text(
+        f"[profile p]\ncredential_process = {sys.executable} {provider}\n", encoding="utf-8"
+    )
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    lost = LoseAnswer()
+
+    def end_the_provider(exchange: Exchange) -> bool:
+        state.touch()
+        return True
+
+    proxy.inject(call, lost, where=end_the_provider)
+    options = proxied.storage_options()
+    file = s3stream.open(
+        f"s3://{bucket}/{key}",
+        part_size=PART,
+        profile="p",
+        endpoint_url=options["endpoint_url"],
+        client_kwargs=options["client_kwargs"],
+    )
+    file.write(bytes_of(size))
+    with pytest.raises(UncertainError, match="did not say whether the object was published"):
+        file.close()
+    assert [fault for fault, _ in proxy.injected] == [lost]
+    assert content(seaweedfs, bucket, key) == bytes_of(size)

@@ -189,6 +189,61 @@ def test_sigterm_ends_a_blocked_write(
     assert_nothing(seaweedfs, bucket, key)
 
 
+def test_sigterm_aborts_all_uploads_at_once(
+    start: Start, seaweedfs: Server, proxy: Proxy, bucket: str, key: str
+) -> None:
+    """One after the other they would outlast what a container is given for its end."""
+    hold = Hold()
+    proxy.inject("AbortMultipartUpload", hold, times=None)
+    process = start("is_terminated_with_many_files")
+    _started(process)
+    process.send_signal(signal.SIGTERM)
+    proxy.wait_for("AbortMultipartUpload", 5)
+    assert not [x for x in proxy.of("AbortMultipartUpload") if x.finished]
+    hold.event.set()
+    code, _, err = _end(process)
+    assert code == -signal.SIGTERM
+    assert err.count("nothing was published") == 5
+    assert len(proxy.injected) == 5
+    for number in range(5):
+        assert_nothing(seaweedfs, bucket, f"{key}-{number}")
+
+
+def test_sigterm_in_a_commit_does_not_say_what_nobody_knows(
+    start: Start, seaweedfs: Server, proxy: Proxy, bucket: str, key: str
+) -> None:
+    hold = Hold()
+    proxy.inject("CompleteMultipartUpload", hold)
+    process = start("is_terminated_in_a_commit")
+    proxy.wait_for("CompleteMultipartUpload", 1)
+    process.send_signal(signal.SIGTERM)
+    code, _, err = _end(process)
+    assert code == -signal.SIGTERM
+    assert "nobody knows whether it was published" in err
+    assert "nothing was published" not in err
+    assert proxy.injected
+    assert proxy.count("AbortMultipartUpload") == 0
+    hold.event.set()
+    proxy.wait_for("CompleteMultipartUpload", 1, finished=True)
+    assert content(seaweedfs, bucket, key) == DATA
+
+
+def test_exit_does_not_wait_for_a_store_that_hangs(
+    start: Start, seaweedfs: Server, proxy: Proxy, bucket: str, key: str
+) -> None:
+    """From Python 3.12 on no thread can be started then: the abort is made on the only one."""
+    proxy.inject("AbortMultipartUpload", Hang(), times=None)
+    code, _, err = _end(start("exits_raw"))  # long before the read timeout of a minute
+    assert code == 0
+    assert "nothing was published" in err
+    assert "upload" in err
+    assert proxy.injected
+    for upload_id in uploads(seaweedfs, bucket, key):
+        client = seaweedfs.client()
+        client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
+    assert_nothing(seaweedfs, bucket, key)
+
+
 @pytest.mark.parametrize(
     ("name", "warned"), [("is_interrupted", False), ("is_interrupted_without_with", True)]
 )

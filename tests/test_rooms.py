@@ -51,7 +51,7 @@ ROOMS = {
     # boto3; its modules may import each other
     "store": Room(
         "checksums errors options pace parts state waiting",
-        "boto3 botocore logging mimetypes threading weakref",
+        "boto3 botocore logging mimetypes threading urllib3 weakref",
     ),
     # shell
     "transfer": Room(

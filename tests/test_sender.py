@@ -5,17 +5,24 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from s3stream import S3StreamError
+from s3stream.pace import Pace
 from s3stream.sender import Outcome, Sender
 from s3stream.waiting import Cancellation
 from tests.test_memory import PATIENCE, running, waits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+def collected(sender: Sender[Any]) -> list[Outcome[Any]]:
+    found: list[Outcome[Any]] = []
+    sender.collect(found.append)
+    return found
 
 
 def threads_named(name: str) -> list[threading.Thread]:
@@ -48,7 +55,7 @@ def test_n_jobs_run_at_once_and_the_next_has_to_wait(concurrency: int) -> None:
         leave.set()
     assert sender.settle(PATIENCE)
     assert sender.in_flight == 0
-    assert [outcome.value for outcome in sender.collect()] == [True] * (concurrency + 1)
+    assert [outcome.value for outcome in collected(sender)] == [True] * (concurrency + 1)
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
@@ -70,7 +77,7 @@ def test_never_more_than_n_jobs_run_at_once(concurrency: int) -> None:
         sender.submit(job)
     assert sender.settle(PATIENCE)
     assert most == concurrency
-    assert len(sender.collect()) == 300
+    assert len(collected(sender)) == 300
 
 
 def test_each_outcome_is_told_once_the_error_among_them() -> None:
@@ -79,8 +86,8 @@ def test_each_outcome_is_told_once_the_error_among_them() -> None:
     assert sender.submit(lambda: "first")
     assert sender.submit(failing(error))
     assert sender.settle(PATIENCE)
-    assert sender.collect() == [Outcome("first", None), Outcome(None, error)]
-    assert sender.collect() == []
+    assert collected(sender) == [Outcome("first", None), Outcome(None, error)]
+    assert collected(sender) == []
 
 
 def test_after_a_failure_no_job_is_started() -> None:
@@ -102,7 +109,7 @@ def test_after_a_failure_no_job_is_started() -> None:
     leave.set()
     assert sender.settle(PATIENCE)
     assert not started.is_set()
-    assert {outcome.value for outcome in sender.collect()} == {"slow", None}
+    assert {outcome.value for outcome in collected(sender)} == {"slow", None}
 
 
 def test_what_has_ended_can_be_collected_while_the_rest_runs() -> None:
@@ -122,10 +129,10 @@ def test_what_has_ended_can_be_collected_while_the_rest_runs() -> None:
     sender.submit(lambda: "quick")
     sender.submit(third)  # let in: the second has ended
     assert ended.wait(PATIENCE)
-    assert "quick" in [outcome.value for outcome in sender.collect()]
+    assert "quick" in [outcome.value for outcome in collected(sender)]
     leave.set()
     assert sender.settle(PATIENCE)
-    assert "slow" in [outcome.value for outcome in sender.collect()]
+    assert "slow" in [outcome.value for outcome in collected(sender)]
 
 
 def test_settle_tells_whether_all_has_ended() -> None:
@@ -144,7 +151,7 @@ def test_a_job_that_ends_in_no_ordinary_error_loses_no_place(error: BaseExceptio
     sender.submit(failing(error))
     assert sender.settle(PATIENCE)
     assert sender.in_flight == 0
-    assert [outcome.error for outcome in sender.collect()] == [error]
+    assert [outcome.error for outcome in collected(sender)] == [error]
 
 
 def test_a_cancellation_ends_a_wait_for_a_place_and_for_the_end() -> None:
@@ -160,7 +167,38 @@ def test_a_cancellation_ends_a_wait_for_a_place_and_for_the_end() -> None:
     assert sender.settle(0) is False  # a wait that does not look at it
     leave.set()
     assert sender.settle(PATIENCE)
-    assert len(sender.collect()) == 1
+    assert len(collected(sender)) == 1
+
+
+def test_an_interrupt_before_a_job_has_begun_takes_no_place() -> None:
+    pace = Pace()
+    sender: Sender[str] = Sender(1, "t", pace)
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sender.submit(lambda: "never", interrupt)
+    assert sender.in_flight == 0
+    assert sender.settle(0)
+    for _ in range(3):  # a place that leaked would be the only one from now on
+        pace.slow_down()
+    assert pace.try_enter()
+    assert collected(sender) == []
+
+
+def test_an_outcome_that_was_not_kept_is_given_again() -> None:
+    sender: Sender[str] = Sender(1, "t")
+    sender.submit(lambda: "precious")
+    assert sender.settle(PATIENCE)
+
+    def interrupt(outcome: Outcome[str]) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sender.collect(interrupt)
+    assert collected(sender) == [Outcome("precious", None)]
+    assert collected(sender) == []
 
 
 def test_threads_come_with_jobs_and_go_with_them() -> None:
@@ -247,7 +285,9 @@ def test_jobs_run_while_the_interpreter_goes_down() -> None:
                 row.submit(lambda: "sent")
             row.submit(failing)
             row.when_settled(lambda: print("settled"))
-            print(row.settle(60), sorted(str(o.value) for o in row.collect()), row.in_flight)
+            settled, found = row.settle(60), []
+            row.collect(found.append)
+            print(settled, sorted(str(o.value) for o in found), row.in_flight)
 
         row = sender.Sender(2, "late")
         atexit.register(late)

@@ -10,6 +10,7 @@ import pytest
 
 import s3stream
 from s3stream import S3StreamError
+from s3stream.pace import pace_of
 from tests.faults import Hang, Hold
 from tests.looking import assert_nothing, bytes_of, content, exists
 
@@ -122,3 +123,39 @@ def test_a_discard_does_not_undo_a_commit_that_is_on_its_way(
     assert proxy.injected
     assert file.result.size == 5
     assert exists(seaweedfs, bucket, key)
+
+
+@pytest.mark.parametrize("size", [10, PART + 1], ids=["put", "complete"])
+def test_a_commit_that_still_waits_for_its_turn_is_discarded(
+    seaweedfs: Server, proxied: Server, proxy: Proxy, bucket: str, key: str, size: int
+) -> None:
+    """The store has slowed us down, and another file's request has the only place."""
+    pace = pace_of(proxied.endpoint_url)
+    options = proxied.storage_options()
+    file = s3stream.open(f"s3://{bucket}/{key}", buffering=0, part_size=PART, **options)
+    file.write(bytes_of(size))
+    if size > PART:
+        assert file._prepare()
+    pace.slow_down()
+    assert pace.limit == 1
+    assert pace.try_enter()
+    raised: list[BaseException] = []
+
+    def commit() -> None:
+        try:
+            file.commit()
+        except BaseException as error:  # noqa: BLE001 - looked at below
+            raised.append(error)
+
+    committing = threading.Thread(target=commit)
+    committing.start()
+    committing.join(0.4)
+    assert committing.is_alive()
+    file._cancel()
+    committing.join(30)
+    assert not committing.is_alive()
+    (error,) = raised
+    assert isinstance(error, S3StreamError)
+    assert not isinstance(error, s3stream.UncertainError)
+    assert proxy.count("CompleteMultipartUpload") == proxy.count("PutObject") == 0
+    assert_nothing(seaweedfs, bucket, key)

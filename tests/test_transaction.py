@@ -9,7 +9,7 @@ import fsspec
 import pytest
 
 import s3stream
-from s3stream import S3StreamError
+from s3stream import S3StreamError, UsageError
 from tests.faults import Answer, LoseAnswer
 from tests.looking import bytes_of, content, exists, uploads
 
@@ -117,7 +117,10 @@ def test_a_failure_between_two_commits_names_what_is_there_and_what_is_not(
         _write_all(fs, root)
     said = str(raised.value)
     assert f"Published: s3://{root}/a." in said
-    assert f"Not published: s3://{root}/b (cannot publish: AccessDenied: not today" in said
+    assert (
+        f"Not published: s3://{root}/b (AccessDeniedError: cannot publish: AccessDenied: not today"
+        in said
+    )
     assert f"Not published: s3://{root}/c" in said
     assert isinstance(raised.value.__cause__, PermissionError)
     assert proxy.injected
@@ -222,3 +225,39 @@ def test_a_file_that_has_failed_fails_it_though_its_error_was_caught(
     assert proxy.injected
     assert _there(seaweedfs, bucket, key) == set()
     assert _left(seaweedfs, bucket, key) == []
+
+
+def test_one_inside_another_is_refused_before_anything_is_written(fs: Any, root: str) -> None:
+    def produce() -> None:
+        with fs.transaction:
+            fs.open(f"{root}/a", "wb").write(b"a")
+            with fs.transaction:
+                raise AssertionError("not reached")
+
+    with pytest.raises(UsageError, match="there is a transaction of this file system already"):
+        produce()
+    assert not fs._intrans
+
+
+def test_ctrl_c_between_two_commits_names_what_is_there(
+    seaweedfs: Server, fs: Any, proxy: Proxy, bucket: str, key: str, root: str
+) -> None:
+    """In the place of the handler that Python has: what the second file calls when it is there."""
+
+    def interrupt(result: object) -> None:
+        raise KeyboardInterrupt
+
+    def produce() -> None:
+        with fs.transaction:
+            files = _write_all(fs, root)
+            files[1].raw._on_commit = interrupt
+
+    with pytest.raises(KeyboardInterrupt) as raised:
+        produce()
+    (note,) = raised.value.__notes__
+    assert f"Published: s3://{root}/a." in note
+    assert f"Unknown: s3://{root}/b" in note
+    assert f"Not published: s3://{root}/c" in note
+    assert _there(seaweedfs, bucket, key) == {"a", "b"}
+    assert _left(seaweedfs, bucket, key) == []
+    assert proxy.count("AbortMultipartUpload") == 1

@@ -169,6 +169,20 @@ def is_terminated() -> None:
     _tell_and_wait()
 
 
+def is_terminated_with_many_files() -> None:
+    s3stream.discard_on_sigterm()
+    for number in range(5):
+        KEPT.append(s3stream.open(f"{URI}-{number}", part_size=PART, **OPTIONS))
+        KEPT[-1].write(DATA)
+    _tell_and_wait()
+
+
+def is_terminated_in_a_commit() -> None:
+    s3stream.discard_on_sigterm()
+    with victim() as file:
+        file.write(DATA)
+
+
 def is_terminated_and_chains() -> None:
     def goodbye(number: int, frame: object) -> None:
         os.write(1, b"goodbye\n")  # the signal may have come in the middle of a print

@@ -15,7 +15,9 @@ from typing import Any
 
 from botocore import exceptions as boto
 from botocore.credentials import RefreshableCredentials
+from urllib3 import Timeout
 
+from ..errors import S3StreamError
 from ..pace import Pace, pace_of
 from ..waiting import Cancellation
 from .failures import CHANGED_ON_THE_WAY, EXPIRED, SLOW_DOWN, code_of
@@ -45,8 +47,13 @@ def call(
     After a `cancellation` an attempt that has failed is the last: its `S3StreamError` is raised.
     """
     _current.cancellation = cancellation
+    _current.reached = False
     try:
         return _call(client, method, arguments)
+    except boto.BotoCoreError as error:
+        # Botocore's own exceptions do not tell: credentials may run out between two attempts.
+        vars(error)["s3stream_never_reached"] = not _current.reached
+        raise
     finally:
         _current.cancellation = None
 
@@ -104,7 +111,8 @@ def listen(client: Any) -> Pace:
     have reached the store, and on answers how many before them were lost. Changes no call, also of
     a client that the user has brought.
     """
-    pace = pace_of(client.meta.endpoint_url)
+    client_endpoint = client.meta.endpoint_url
+    pace = pace_of(client_endpoint)
     if client in _LISTENED_TO:
         return pace
     _LISTENED_TO.add(client)
@@ -113,24 +121,39 @@ def listen(client: Any) -> Pace:
         context = request_dict["context"]
         http = None
         if caught_exception is None:
-            context["s3stream_reached"] = True
+            _current.reached = True
             http, parsed = response
             if parsed.get("Error", {}).get("Code") in SLOW_DOWN:
-                pace.slow_down()
+                # Asked for anew: this may be a forked child, with its parent's client.
+                pace_of(client_endpoint).slow_down()
             parsed.setdefault("ResponseMetadata", {})[_LOST_ANSWERS] = context.get(_LOST_ANSWERS, 0)
-        elif isinstance(caught_exception, _NOT_CONNECTED):
-            if not context.get("s3stream_reached"):
-                vars(caught_exception)["s3stream_never_reached"] = True
-        else:
-            context["s3stream_reached"] = True
+        elif not isinstance(caught_exception, _NOT_CONNECTED):
+            _current.reached = True
             context[_LOST_ANSWERS] = context.get(_LOST_ANSWERS, 0) + 1
         cancellation = getattr(_current, "cancellation", None)
         if cancellation is not None and (http is None or http.status_code >= 300):
-            # Raising is the only way to have botocore not repeat it.
-            cancellation.check()
+            try:
+                cancellation.check()
+            except S3StreamError as error:
+                # Raising is the only way to have botocore not repeat it.
+                raise error from caught_exception
 
     client.meta.events.register_first("needs-retry.s3", note, unique_id="s3stream-listens")
     return pace
+
+
+def be_quick(client: Any, seconds: float) -> None:
+    """From now on wait no longer than so for this client's connections and answers.
+
+    For a process that is ending: it has no say over the user's client that would matter later.
+    """
+    manager = client._endpoint.http_session._manager
+    timeout = Timeout(connect=seconds, read=seconds)
+    manager.connection_pool_kw["timeout"] = timeout
+    for key in list(manager.pools.keys()):
+        pool = manager.pools.get(key)
+        if pool is not None:
+            pool.timeout = timeout
 
 
 def lost_answers(answer: dict[str, Any]) -> int:
@@ -143,13 +166,4 @@ _NOT_CONNECTED = (boto.EndpointConnectionError, boto.ConnectTimeoutError)
 
 def never_reached(error: BaseException) -> bool:
     """Whether it is certain that no attempt of the call has come as far as the store."""
-    return isinstance(error, _NEVER_SENT) or getattr(error, "s3stream_never_reached", False)
-
-
-# Errors that come before a request has left.
-_NEVER_SENT = (
-    boto.CredentialRetrievalError,
-    boto.NoCredentialsError,
-    boto.ParamValidationError,
-    boto.PartialCredentialsError,
-)
+    return getattr(error, "s3stream_never_reached", False)

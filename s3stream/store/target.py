@@ -20,7 +20,7 @@ from ..options import WriteOptions
 from ..parts import Buffer, Part
 from ..state import Checksum, Receipt, UploadResult, combined_crc
 from ..waiting import Cancellation
-from .calls import call, listen, lost_answers, never_reached
+from .calls import be_quick, call, listen, lost_answers, never_reached
 from .failures import (
     CONDITION_FAILED,
     UPLOAD_GONE,
@@ -37,6 +37,7 @@ _WRITER_ID = "s3stream-writer"
 
 # A part that arrives at the store while its upload is being aborted may survive the abort.
 _ABORTS = 3
+_HURRIED_SECONDS = 2.0
 # Forbidden, or a store that has no such call.
 _MAY_NOT_LIST = frozenset({403, 405, 501})
 
@@ -62,6 +63,7 @@ class Target:
         self.key = key
         self._client = client
         self._cancellation = cancellation
+        self._aborting: Cancellation | None = None
         check_name(bucket, key)
         self._parameters = Parameters(client, options.s3_additional_kwargs)
         self.pace = listen(client)
@@ -149,16 +151,21 @@ class Target:
         where = self._where(upload_id)
         self._check_answered_crc(answer, crc, where)
         if algorithm is None or algorithm.field not in answer:
-            self._check_size(size, where)
+            self._check_size(size, answer.get("ETag") or etag, where)
         # Ceph 16 leaves the ETag of its first answer empty.
         return self._result(answer, answer.get("ETag") or etag, size, len(receipts), crc)
 
-    def abort(self, upload_id: str) -> None:
+    def abort(self, upload_id: str, *, hurried: bool = False) -> None:
         """Remove the upload and its parts, and see that they are gone.
 
         An upload that is not there any more is what we wanted. So is one whose parts we may not
-        list: the store has confirmed the abort.
+        list: the store has confirmed the abort. `hurried`, where nobody can wait: one attempt, of
+        two seconds.
         """
+        if hurried:
+            be_quick(self._client, _HURRIED_SECONDS)
+            self._aborting = Cancellation("the store did not answer in time, and the process ends")
+            self._aborting.request()
         with translated("cannot abort the upload", **self._where(upload_id)):
             for _ in range(_ABORTS):
                 if self._abort_once(upload_id) or self._has_no_parts(upload_id):
@@ -171,7 +178,7 @@ class Target:
         """Whether the upload was gone already."""
         arguments = self._for("AbortMultipartUpload", UploadId=upload_id)
         try:
-            call(self._client, "abort_multipart_upload", arguments)
+            call(self._client, "abort_multipart_upload", arguments, self._aborting)
         except ClientError as error:
             if code_of(error) not in UPLOAD_GONE:
                 raise
@@ -181,7 +188,7 @@ class Target:
     def _has_no_parts(self, upload_id: str) -> bool:
         arguments = self._for("ListParts", UploadId=upload_id)
         try:
-            answer = call(self._client, "list_parts", arguments)
+            answer = call(self._client, "list_parts", arguments, self._aborting)
         except ClientError as error:
             if code_of(error) not in UPLOAD_GONE and status_of(error) not in _MAY_NOT_LIST:
                 raise
@@ -222,7 +229,7 @@ class Target:
             ) from error
         if self._is_ours(head, size, etag, crc):
             return head
-        if "IfNoneMatch" in self._condition and head["ContentLength"] != size:
+        if "IfNoneMatch" in self._condition and head.get("ContentLength") != size:
             # Whatever was answered, the object there is another writer's.
             raise AlreadyExistsError("there is an object of this name already", **where) from error
         gone_at_once = code in UPLOAD_GONE and not _was_retried(error)
@@ -230,7 +237,7 @@ class Target:
             raise failure from error
         raise UncertainError(
             f"the store did not say whether the object was published: {failure.message}; the object"
-            f" there now has {head['ContentLength']:,} bytes and ETag {head['ETag']}",
+            f" there now has {head.get('ContentLength')} bytes and ETag {head.get('ETag')}",
             **where,
         ) from error
 
@@ -241,18 +248,18 @@ class Target:
     def _is_ours(self, head: dict[str, Any], size: int, etag: str, crc: int | None) -> bool:
         if self._writer_id is not None:
             # Some stores give metadata back with a capital first letter.
-            found = {name.lower(): value for name, value in head["Metadata"].items()}
+            found = {name.lower(): value for name, value in head.get("Metadata", {}).items()}
             return found.get(_WRITER_ID) == self._writer_id
-        if head["ContentLength"] != size:
+        if head.get("ContentLength") != size:
             return False
         if self._algorithm is not None and crc is not None and self._algorithm.field in head:
             return bool(head[self._algorithm.field] == self._algorithm.encode(crc))
-        return bool(etag) and head["ETag"].strip('"') == etag.strip('"')
+        return bool(etag) and head.get("ETag", "").strip('"') == etag.strip('"')
 
     def _could_be_ours(self, head: dict[str, Any], size: int) -> bool:
         """Whether an object that is not proved ours is not proved another's either."""
         provable = self._algorithm is not None and self._algorithm.field in head
-        return self._writer_id is None and not provable and bool(head["ContentLength"] == size)
+        return self._writer_id is None and not provable and bool(head.get("ContentLength") == size)
 
     def _for(self, call: str, **arguments: Any) -> dict[str, Any]:
         given = self._parameters.of(call)
@@ -294,11 +301,13 @@ class Target:
                 **where,
             )
 
-    def _check_size(self, size: int, where: dict[str, Any]) -> None:
+    def _check_size(self, size: int, etag: str, where: dict[str, Any]) -> None:
         """Of a store that keeps no checksum, ask at least the size; it need not let us look."""
         with suppress(ClientError, BotoCoreError):
-            found = self._look()["ContentLength"]
-            if found != size:
+            head = self._look()
+            found = head.get("ContentLength")
+            # Another ETag is another object, written since by somebody else.
+            if found is not None and found != size and head.get("ETag") == etag:
                 raise IntegrityError(
                     f"the store has an object of {found:,} bytes, {size:,} were written", **where
                 )
