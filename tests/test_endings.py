@@ -40,7 +40,8 @@ def start(proxied: Server, bucket: str, key: str) -> Start:
             **os.environ,
             "STORAGE_URI": f"s3://{bucket}/{key}",
             "STORAGE_OPTIONS": json.dumps(proxied.storage_options()),
-            "PYTHONWARNINGS": "",  # what a user sees, wherever the tests run
+            # What a user sees, wherever the tests run; but for Python's own word on fork and threads.
+            "PYTHONWARNINGS": "ignore::DeprecationWarning",
         }
         return subprocess.Popen(
             [sys.executable, "-m", "tests.victims", name],
