@@ -40,7 +40,7 @@ def start(proxied: Server, bucket: str, key: str) -> Start:
             **os.environ,
             "STORAGE_URI": f"s3://{bucket}/{key}",
             "STORAGE_OPTIONS": json.dumps(proxied.storage_options()),
-            # What a user sees, wherever the tests run; but for Python's own word on fork and threads.
+            # What a user sees, wherever the tests run; but for Python's word on fork and threads.
             "PYTHONWARNINGS": "ignore::DeprecationWarning",
         }
         return subprocess.Popen(
