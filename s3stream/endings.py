@@ -40,6 +40,7 @@ class Open(Protocol):
 _OPEN: dict[int, weakref.ref[Open]] = {}
 # What is still on its way when its file has ended; set when it is over.
 _LATE: dict[threading.Event, str] = {}
+_at_exit = threading.Event()
 
 
 def watch(file: Open) -> None:
@@ -61,6 +62,11 @@ def late(what: str) -> threading.Event:
     over = threading.Event()
     _LATE[over] = what
     return over
+
+
+def is_at_exit() -> bool:
+    """Whether the interpreter is exiting: there is nobody who could want to wait."""
+    return _at_exit.is_set()
 
 
 def is_too_late() -> bool:
@@ -124,6 +130,7 @@ def _show_errors_of(action: Callable[..., None], *arguments: object) -> None:
 def _prepare() -> None:
     """Once, from the first file on: nothing of ours is started by import."""
     atexit.register(_abandon_all, "the interpreter exits")
+    atexit.register(_at_exit.set)  # called first: the last comes first
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_forget_the_parents)
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from .endings import late
+from .endings import is_at_exit, late
 from .errors import CleanupError, S3StreamError, UncertainError, add_note, attach
 from .memory import Memory
 from .options import WriteOptions
@@ -340,10 +340,13 @@ class Transfer:
                 failures.append(self._cleanup_error(outcome.error))
 
         here = threading.get_ident()
-        # Where no thread can be started any more, the abort is made on this one.
-        aborting.submit(
-            lambda: self._target.abort(upload_id, hurried=threading.get_ident() == here)
-        )
+
+        def abort() -> None:
+            # At exit no thread may start any more (Python 3.12 and later): it is made on this one.
+            waited_for = threading.get_ident() == here and is_at_exit()
+            self._target.abort(upload_id, hurried=waited_for)
+
+        aborting.submit(abort)
         if aborting.settle(timeout):
             aborting.collect(keep)
             return failures[0] if failures else None
