@@ -20,7 +20,7 @@ from fsspec.core import get_compression
 from .errors import CleanupError, UsageError, attach
 from .options import KiB
 from .state import UploadResult
-from .transfer import HURRIED, THOROUGH, Patience, patience_with
+from .transfer import COLLECTED, THOROUGH, Patience, patience_with
 from .writer import S3Writer
 
 # Small writes are gathered in C up to this; larger ones go straight into a part. From 64 KiB on
@@ -104,7 +104,7 @@ class _Face:
             return
         self._dealloc_warn(self)  # type: ignore[attr-defined]  # io's own hook, in C: on to the raw writer
         try:
-            self._discard(HURRIED)
+            self._discard(COLLECTED)
         except CleanupError as failed:
             warnings.warn(str(failed), RuntimeWarning, stacklevel=2)
 

@@ -40,6 +40,7 @@ class Patience:
 
 THOROUGH = Patience()
 HURRIED = Patience(abort=1.0)
+COLLECTED = Patience(abort=3.0)  # nobody waits for a garbage collection to end
 AT_ONCE = Patience(settle=0, abort=0)
 
 

@@ -20,7 +20,7 @@ from . import endings
 from .errors import CleanupError, S3StreamError, attach
 from .options import WriteOptions
 from .state import Phase, UploadResult
-from .transfer import HURRIED, THOROUGH, Patience, Transfer, patience_with
+from .transfer import COLLECTED, THOROUGH, Patience, Transfer, patience_with
 
 # Enough for a thread to notice that its write was cancelled, and to discard.
 _LOCK_SECONDS = THOROUGH.settle + 1.0
@@ -134,7 +134,7 @@ class S3Writer(io.RawIOBase):
                 return
             unwinding = sys.exc_info()[1]
             if self._dropped:
-                self._discard_quietly(HURRIED)
+                self._discard_quietly(COLLECTED)
             elif unwinding is not None and unwinding is not self._handled_at_open:
                 self._discard_because_of(unwinding)
                 self._warn(f"it was closed while {type(unwinding).__name__} was being raised")
@@ -272,7 +272,7 @@ class S3Writer(io.RawIOBase):
         """
         if self._is_forked() or self._is_shut():
             return
-        patience = HURRIED if seconds is None else Patience(settle=seconds, abort=0)
+        patience = COLLECTED if seconds is None else Patience(settle=seconds, abort=0)
         warned = self._dropped
         self._cancel()
         # Another thread may have a commit on its way, or be discarding because we have cancelled.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -36,6 +37,14 @@ def assert_nothing(server: Server, bucket: str, key: str) -> None:
     """Neither an object nor an upload: what a discard owes."""
     assert not exists(server, bucket, key)
     assert uploads(server, bucket, key) == []
+
+
+def wait_for_threads(key: str) -> None:
+    """Until no thread works for this key any more: what was late has come to its end."""
+    for thread in threading.enumerate():
+        if thread.name.startswith("s3stream ") and thread.name.endswith(key):
+            thread.join(30)
+            assert not thread.is_alive(), thread.name
 
 
 def bytes_of(size: int, seed: int = 0) -> bytes:

@@ -19,7 +19,7 @@ import s3stream
 from s3stream import CleanupError, S3StreamError, S3Writer, WriteOptions
 from s3stream.memory import budget_of_process
 from tests.faults import Answer, Hold, LoseAnswer
-from tests.looking import assert_nothing, bytes_of, content, exists, uploads
+from tests.looking import assert_nothing, bytes_of, content, exists, uploads, wait_for_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -308,7 +308,8 @@ def test_a_part_that_outlasts_the_grace_is_followed_by_another_abort(
     file.discard()  # gives up waiting after two seconds
     assert proxy.count("AbortMultipartUpload") == 1
     hold.event.set()
-    proxy.wait_for("AbortMultipartUpload", 2, finished=True)
+    proxy.wait_for("AbortMultipartUpload", 2)
+    wait_for_threads(key)
     assert_nothing(seaweedfs, bucket, key)
 
 

@@ -14,7 +14,7 @@ import pytest
 import s3stream
 from s3stream import S3Writer
 from tests.faults import Hold
-from tests.looking import assert_nothing, bytes_of, content, exists, uploads
+from tests.looking import assert_nothing, bytes_of, content, exists, uploads, wait_for_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -162,6 +162,7 @@ def test_an_interrupted_write_discards_within_the_grace(
     interrupter.join()
     assert proxy.injected
     hold.event.set()
-    proxy.wait_for("AbortMultipartUpload", 2, finished=True)
+    proxy.wait_for("AbortMultipartUpload", 2)
+    wait_for_threads(key)
     assert not exists(seaweedfs, bucket, key)
     assert uploads(seaweedfs, bucket, key) == []

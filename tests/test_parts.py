@@ -42,6 +42,7 @@ class CountedBuffers:
         return self._lend(bytearray(b"\xff" * (room if self.roomy else size)))
 
     def extend(self, buffer: Buffer, size: int, room: int) -> Buffer:
+        assert 0 <= size <= room
         old = self.lent.pop(id(buffer))
         new = bytearray(old[:size].ljust(size, b"\xff"))
         old.clear()

@@ -12,7 +12,7 @@ import s3stream
 from s3stream import S3StreamError
 from s3stream.pace import pace_of
 from tests.faults import Hang, Hold
-from tests.looking import assert_nothing, bytes_of, content, exists
+from tests.looking import assert_nothing, bytes_of, content, exists, wait_for_threads
 
 if TYPE_CHECKING:
     from tests.proxy import Proxy
@@ -83,7 +83,8 @@ def test_a_discard_ends_a_write_that_is_blocked_on_another_thread(
     assert isinstance(error, (S3StreamError, ValueError))
     assert "discarded while it was written to" in str(error) or "closed file" in str(error)
     hold.event.set()
-    proxy.wait_for("AbortMultipartUpload", 2, finished=True)
+    proxy.wait_for("AbortMultipartUpload", 2)
+    wait_for_threads(key)
     assert proxy.injected
     assert_nothing(seaweedfs, bucket, key)
 
@@ -100,7 +101,8 @@ def test_a_part_is_not_repeated_after_the_discard(
     proxy.wait_for("UploadPart", 1)
     file.discard()
     hang.event.set()  # the connection is closed, which is worth another attempt
-    proxy.wait_for("AbortMultipartUpload", 2, finished=True)
+    proxy.wait_for("AbortMultipartUpload", 2)
+    wait_for_threads(key)
     assert proxy.count("UploadPart") == len(proxy.injected) == 1
     assert_nothing(seaweedfs, bucket, key)
 
