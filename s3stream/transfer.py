@@ -222,15 +222,18 @@ class Transfer:
 
     def _send(self, part: Part) -> None:
         release = self._once(part.body)
+        begun: list[bool] = []
         try:
-            if not self._submit(part, release):
+            if not self._submit(part, begun, release):
                 release()
         except BaseException:
-            release()
+            # After a Ctrl-C it may be on its way all the same, and then gives it back itself.
+            if not begun:
+                release()
             raise
         self._absorb()
 
-    def _submit(self, part: Part, release: Callable[[], None]) -> bool:
+    def _submit(self, part: Part, begun: list[bool], release: Callable[[], None]) -> bool:
         if self._state.phase is Phase.FRESH:
             # Before the call: should the wait for it be interrupted, there may be an upload.
             self._state.on(Event.BEGIN)
@@ -239,6 +242,7 @@ class Transfer:
         assert upload_id is not None  # noqa: S101 - create has returned one, or has raised
 
         def upload() -> Receipt:
+            begun.append(True)
             try:
                 return self._target.upload_part(upload_id, part)
             finally:
@@ -267,8 +271,10 @@ class Transfer:
     def _put_whole(self) -> None:
         last = self._cutter.finish()
         release = self._once(last.body)
+        begun: list[bool] = []
 
         def put() -> UploadResult:
+            begun.append(True)
             try:
                 return self._target.put(last.body)
             finally:
@@ -277,7 +283,8 @@ class Transfer:
         try:
             self._run(put, Event.PUBLISH)
         except BaseException:
-            release()
+            if not begun:
+                release()
             raise
 
     def _complete(self) -> None:

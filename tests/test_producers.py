@@ -603,6 +603,7 @@ def _assert_no_dataset(server: Server, bucket: str, key: str) -> None:
 def test_a_dataset_whose_source_fails_is_discarded_with_publish_commit(
     seaweedfs: Server,
     place: Place,
+    proxy: Proxy,
     bucket: str,
     key: str,
     write_failing_dataset: Callable[[Any], None],
@@ -615,6 +616,8 @@ def test_a_dataset_whose_source_fails_is_discarded_with_publish_commit(
 
     with pytest.warns(RuntimeWarning, match="nothing was published"):
         write()
+    # It may be one of pyarrow's threads that lets go of the file last.
+    proxy.wait_for("ListParts", 1, finished=True)
     _assert_no_dataset(seaweedfs, bucket, key)
 
 
