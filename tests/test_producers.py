@@ -13,6 +13,7 @@ import io
 import lzma
 import shutil
 import tarfile
+import threading
 import warnings
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -610,14 +611,21 @@ def test_a_dataset_whose_source_fails_is_discarded_with_publish_commit(
 ) -> None:
     fs = fsspec.filesystem("s3stream", **place.options, publish="commit")
 
-    def write() -> None:
+    said: list[str] = []
+    warned = threading.Event()
+
+    def show(message: Warning | str, *rest: Any, **more: Any) -> None:
+        said.append(str(message))
+        warned.set()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", RuntimeWarning)
+        warnings.showwarning = show
         write_failing_dataset(fs)
         gc.collect()
-
-    with pytest.warns(RuntimeWarning, match="nothing was published"):
-        write()
-    # It may be one of pyarrow's threads that lets go of the file last.
-    proxy.wait_for("ListParts", 1, finished=True)
+        assert warned.wait(30)  # it may be one of pyarrow's threads that lets go of the file last
+        proxy.wait_for("ListParts", 1, finished=True)
+    assert "nothing was published" in said[0]
     _assert_no_dataset(seaweedfs, bucket, key)
 
 
