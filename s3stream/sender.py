@@ -56,30 +56,30 @@ class Sender(Generic[T]):
         """Start a job on a thread, waiting for a free place first (this is the backpressure).
 
         False when an earlier job has failed, and this one was not started: `collect` has the error.
-        A cancellation ends the wait with its `S3StreamError`; the job was not started then either,
-        and as a rule not when an interrupt is raised: the job itself knows whether it has begun.
-        `placed` is called when the wait is over and the job is about to start.
+        A cancellation ends the wait with its `S3StreamError`; the job was not started then either.
+        When an interrupt is raised it runs or it does not; it does not begin later. `placed` is
+        called when the wait is over and the job is about to start.
         """
         with self._changed:
             wait_for(self._changed, self._may_go_on, cancellation=self._cancellation)
             if self._failed:
                 return False
             self._in_flight += 1
-        begun = threading.Event()
+        waiting = [job]
         try:
             if placed is not None:
                 placed()
             thread = threading.Thread(
-                target=self._run, args=(job, begun), name=self._name, daemon=True
+                target=self._run, args=(waiting,), name=self._name, daemon=True
             )
             try:
                 thread.start()
             except RuntimeError:
                 # The interpreter is going down (3.12 and later start no threads then) or the
                 # process has all the threads that it may: the caller's own does as well.
-                self._run(job, begun)
+                self._run(waiting)
         except BaseException:
-            if not begun.is_set():
+            if _taken_from(waiting):
                 self._leave(succeeded=False)
             raise
         return True
@@ -111,14 +111,14 @@ class Sender(Generic[T]):
         # The last of the three takes a place in the pace's count.
         return self._failed or (self._in_flight < self._concurrency and self._pace.try_enter())
 
-    def _run(self, job: Callable[[], T], begun: threading.Event) -> None:
-        begun.set()
-        try:
-            outcome = Outcome(job(), None)
-        except BaseException as error:  # noqa: BLE001 - handed to the owner, who raises it
-            outcome = Outcome[T](None, error)
-        self._outcomes.append(outcome)
-        self._leave(succeeded=outcome.error is None)
+    def _run(self, waiting: list[Callable[[], T]]) -> None:
+        for job in _taken_from(waiting):
+            try:
+                outcome = Outcome(job(), None)
+            except BaseException as error:  # noqa: BLE001 - handed to the owner, who raises it
+                outcome = Outcome[T](None, error)
+            self._outcomes.append(outcome)
+            self._leave(succeeded=outcome.error is None)
 
     def _leave(self, *, succeeded: bool) -> None:
         self._pace.leave(succeeded=succeeded)
@@ -131,3 +131,11 @@ class Sender(Generic[T]):
             self._changed.notify_all()
         if epilogue is not None:
             epilogue()
+
+
+def _taken_from(waiting: list[T]) -> list[T]:
+    """What waits there, for the first who asks: a list gives each thing away in one step."""
+    try:
+        return [waiting.pop()]
+    except IndexError:
+        return []

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from .endings import is_at_exit, late
 from .errors import CleanupError, S3StreamError, UncertainError, add_note, attach
@@ -23,6 +23,8 @@ from .sender import Outcome, Sender
 from .state import Event, Phase, Receipt, UploadResult, UploadState
 from .store import Target
 from .waiting import Cancellation
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,10 @@ COLLECTED = Patience(abort=3.0)  # nobody waits for a garbage collection to end
 AT_ONCE = Patience(settle=0, abort=0)
 
 
-def patience_with(error: BaseException | None) -> Patience:
+def patience_with(error: BaseException) -> Patience:
     """How long somebody who is to see this error wants to wait for the clean-up."""
     # KeyboardInterrupt, SystemExit, GeneratorExit: they want out, and a hung store takes minutes.
-    return THOROUGH if error is None or isinstance(error, Exception) else HURRIED
+    return THOROUGH if isinstance(error, Exception) else HURRIED
 
 
 # The phases in which something may have to be cleaned up.
@@ -221,44 +223,45 @@ class Transfer:
         return failed
 
     def _send(self, part: Part) -> None:
-        release = self._once(part.body)
-        begun: list[bool] = []
-        try:
-            if not self._submit(part, begun, release):
-                release()
-        except BaseException:
-            # After a Ctrl-C it may be on its way all the same, and then gives it back itself.
-            if not begun:
-                release()
-            raise
+        def upload() -> Receipt:
+            upload_id = self._state.upload_id
+            assert upload_id is not None  # noqa: S101 - create has returned one, or has raised
+            return self._target.upload_part(upload_id, part)
+
+        self._lend(part.body, upload, self._submit)
         self._absorb()
 
-    def _submit(self, part: Part, begun: list[bool], release: Callable[[], None]) -> bool:
+    def _submit(self, upload: Callable[[], Receipt]) -> bool:
         if self._state.phase is Phase.FRESH:
             # Before the call: should the wait for it be interrupted, there may be an upload.
             self._state.on(Event.BEGIN)
             self._run(self._target.create)
-        upload_id = self._state.upload_id
-        assert upload_id is not None  # noqa: S101 - create has returned one, or has raised
-
-        def upload() -> Receipt:
-            begun.append(True)
-            try:
-                return self._target.upload_part(upload_id, part)
-            finally:
-                release()
-
         return self._sender.submit(upload)
 
-    def _once(self, body: Buffer) -> Callable[[], None]:
-        """What gives a buffer back the first time that it is called, by whomever."""
+    def _lend(
+        self, body: Buffer, work: Callable[[], T], hand_on: Callable[[Callable[[], T]], bool]
+    ) -> None:
+        """Hand on a job that uses a buffer, and see that whoever has it last gives it back.
+
+        The buffer is in `loan` until somebody takes it out, which a list does in one step: the job
+        when it begins, or else we when it was not handed on. Then it can begin no more.
+        """
         loan = [body]
 
-        def release() -> None:
-            with suppress(IndexError):
-                self._memory.give_back(loan.pop())
+        def job() -> T:
+            borrowed = loan.pop()
+            try:
+                return work()
+            finally:
+                self._memory.give_back(borrowed)
 
-        return release
+        handed_on = False
+        try:
+            handed_on = hand_on(job)
+        finally:
+            if not handed_on:
+                with suppress(IndexError):
+                    self._memory.give_back(loan.pop())
 
     def _publish(self) -> UploadResult:
         if self._state.phase is Phase.FRESH:
@@ -270,22 +273,11 @@ class Transfer:
 
     def _put_whole(self) -> None:
         last = self._cutter.finish()
-        release = self._once(last.body)
-        begun: list[bool] = []
-
-        def put() -> UploadResult:
-            begun.append(True)
-            try:
-                return self._target.put(last.body)
-            finally:
-                release()
-
-        try:
-            self._run(put, Event.PUBLISH)
-        except BaseException:
-            if not begun:
-                release()
-            raise
+        self._lend(
+            last.body,
+            lambda: self._target.put(last.body),
+            lambda job: self._run(job, Event.PUBLISH),
+        )
 
     def _complete(self) -> None:
         if self._state.phase is Phase.STREAMING:
@@ -301,14 +293,15 @@ class Transfer:
         self.raise_if_failed()
         self._state.on(Event.PREPARE)
 
-    def _run(self, job: Callable[[], str | UploadResult], event: Event | None = None) -> None:
+    def _run(self, job: Callable[[], str | UploadResult], event: Event | None = None) -> bool:
         """Make one call on a thread, so that Ctrl-C ends the wait for it and not the call.
 
         The event happens when it is certain that the call is made: there may be a wait before it.
         """
-        self._sender.submit(job, None if event is None else lambda: self._state.on(event))
+        made = self._sender.submit(job, None if event is None else lambda: self._state.on(event))
         self._sender.settle(cancellable=self._state.phase is not Phase.COMMITTING)
         self.raise_if_failed()
+        return made
 
     def _absorb(self) -> None:
         self._sender.collect(self._keep)
