@@ -5,7 +5,7 @@ Plain calls in our types and errors, for whatever shows S3 as a file system.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from ..errors import S3StreamError
 from ..options import MAX_PART_SIZE, MAX_PARTS, GiB
 from .failures import status_of, translated
+from .pages import pages
 from .parameters import Parameters
 
 # One CopyObject takes 5 GiB; larger objects are copied in parts of this size.
@@ -96,43 +97,19 @@ class Objects:
         """List the objects under `prefix`, and with a delimiter the prefixes one level down."""
         found: list[Version] = []
         prefixes: list[str] = []
-        for page in self._pages(bucket, prefix, delimiter, at_most):
-            found.extend(
-                Version(
-                    entry["Key"],
-                    entry["Size"],
-                    entry.get("ETag", ""),
-                    entry["LastModified"],
-                    entry.get("StorageClass", "STANDARD"),
-                )
-                for entry in page.get("Contents", ())
-            )
-            prefixes.extend(entry["Prefix"] for entry in page.get("CommonPrefixes", ()))
-        return found, prefixes
-
-    def _pages(
-        self, bucket: str, prefix: str, delimiter: str, at_most: int | None
-    ) -> Iterator[dict[str, Any]]:
         arguments = self._for("ListObjectsV2", bucket, Prefix=prefix, Delimiter=delimiter)
         if at_most is not None:
             arguments["MaxKeys"] = at_most
-        seen: set[str] = set()
-        while True:
-            with translated("cannot list", bucket=bucket, key=prefix):
-                page = self._client.list_objects_v2(**arguments)
-            yield page
-            if not page.get("IsTruncated") or at_most is not None:
-                return
-            token = page.get("NextContinuationToken")
-            # One known store repeats its first page for ever.
-            if not token or token in seen:
-                raise S3StreamError(
-                    f"the store's listing does not end: it sent the continuation {token!r} twice",
-                    bucket=bucket,
-                    key=prefix,
-                )
-            seen.add(token)
-            arguments["ContinuationToken"] = token
+        where = {"bucket": bucket, "key": prefix}
+        with translated("cannot list", **where):
+            for page in pages(
+                self._client.list_objects_v2, ("ContinuationToken",), arguments, where
+            ):
+                found += [_listed(entry) for entry in page.get("Contents", ())]
+                prefixes += [entry["Prefix"] for entry in page.get("CommonPrefixes", ())]
+                if at_most is not None:
+                    break
+        return found, prefixes
 
     def delete(self, bucket: str, key: str) -> None:
         """Delete an object; one that is not there is deleted already."""
@@ -231,3 +208,13 @@ class Objects:
 
     def _for(self, call: str, bucket: str, **arguments: Any) -> dict[str, Any]:
         return {"Bucket": bucket, **self._parameters.of(call), **arguments}
+
+
+def _listed(entry: Mapping[str, Any]) -> Version:
+    return Version(
+        entry["Key"],
+        entry["Size"],
+        entry.get("ETag", ""),
+        entry["LastModified"],
+        entry.get("StorageClass", "STANDARD"),
+    )

@@ -5,7 +5,6 @@ Plain calls in our types and errors; does not know when an upload is too old, no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from ..errors import S3StreamError
 from .failures import NO_SUCH_UPLOAD, UPLOAD_GONE, code_of, translated
+from .pages import pages
 from .parameters import Parameters, check_name
 
 _RULE_ID = "s3stream: abort unfinished uploads"
@@ -52,7 +52,7 @@ class Uploads:
         where = {"bucket": self.bucket, "key": prefix}
         with translated("cannot list the unfinished uploads", **where):
             try:
-                for page in _pages(
+                for page in pages(
                     self._client.list_multipart_uploads,
                     ("KeyMarker", "UploadIdMarker"),
                     arguments,
@@ -75,9 +75,7 @@ class Uploads:
         arguments = self._for("ListParts", Key=upload.key, UploadId=upload.upload_id)
         with translated("cannot list the parts", **where):
             try:
-                for page in _pages(
-                    self._client.list_parts, ("PartNumberMarker",), arguments, where
-                ):
+                for page in pages(self._client.list_parts, ("PartNumberMarker",), arguments, where):
                     # SeaweedFS lists a part that was sent twice twice.
                     sizes.update(
                         (part["PartNumber"], part["Size"]) for part in page.get("Parts", ())
@@ -150,28 +148,3 @@ class Uploads:
 
     def _where(self, upload: StartedUpload) -> dict[str, Any]:
         return {"bucket": self.bucket, "key": upload.key, "upload_id": upload.upload_id}
-
-
-def _pages(
-    listing: Callable[..., dict[str, Any]],
-    markers: tuple[str, ...],
-    arguments: dict[str, Any],
-    where: dict[str, Any],
-) -> Iterator[dict[str, Any]]:
-    """Every page of a listing which goes on from the `markers` that the page before has named."""
-    seen = set()
-    following: dict[str, Any] = {}
-    while True:
-        page = listing(**arguments, **following)
-        yield page
-        if not page.get("IsTruncated"):
-            return
-        following = {name: page[f"Next{name}"] for name in markers if page.get(f"Next{name}")}
-        named = tuple(following.items())
-        # One known store repeats its first page for ever.
-        if not named or named in seen:
-            raise S3StreamError(
-                f"the store's listing does not end: it is to go on from {following}, as before",
-                **where,
-            )
-        seen.add(named)
