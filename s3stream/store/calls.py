@@ -30,7 +30,6 @@ _LOST_ANSWERS = "s3stream_lost_answers"
 
 _log = logging.getLogger("s3stream")
 
-
 # The cancellation of the call that this thread is in; botocore's events do not carry it.
 _current = threading.local()
 
@@ -101,6 +100,8 @@ def _renew(credentials: RefreshableCredentials, held: object) -> None:
         ) from error
 
 
+_NOT_CONNECTED = (boto.EndpointConnectionError, boto.ConnectTimeoutError)
+
 _LISTENED_TO: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
@@ -111,8 +112,8 @@ def listen(client: Any) -> Pace:
     have reached the store, and on answers how many before them were lost. Changes no call, also of
     a client that the user has brought.
     """
-    client_endpoint = client.meta.endpoint_url
-    pace = pace_of(client_endpoint)
+    endpoint_url = client.meta.endpoint_url
+    pace = pace_of(endpoint_url)
     if client in _LISTENED_TO:
         return pace
     _LISTENED_TO.add(client)
@@ -125,7 +126,7 @@ def listen(client: Any) -> Pace:
             http, parsed = response
             if parsed.get("Error", {}).get("Code") in SLOW_DOWN:
                 # Asked for anew: this may be a forked child, with its parent's client.
-                pace_of(client_endpoint).slow_down()
+                pace_of(endpoint_url).slow_down()
             parsed.setdefault("ResponseMetadata", {})[_LOST_ANSWERS] = context.get(_LOST_ANSWERS, 0)
         elif not isinstance(caught_exception, _NOT_CONNECTED):
             _current.reached = True
@@ -159,9 +160,6 @@ def be_quick(client: Any, seconds: float) -> None:
 def lost_answers(answer: dict[str, Any]) -> int:
     """How many attempts of the call may have been carried out without our hearing of it."""
     return int(answer.get("ResponseMetadata", {}).get(_LOST_ANSWERS, 0))
-
-
-_NOT_CONNECTED = (boto.EndpointConnectionError, boto.ConnectTimeoutError)
 
 
 def never_reached(error: BaseException) -> bool:

@@ -63,7 +63,6 @@ class Target:
         self.key = key
         self._client = client
         self._cancellation = cancellation
-        self._aborting: Cancellation | None = None
         check_name(bucket, key)
         self._parameters = Parameters(client, options.s3_additional_kwargs)
         self.pace = listen(client)
@@ -162,33 +161,34 @@ class Target:
         list: the store has confirmed the abort. `hurried`, where nobody can wait: one attempt, of
         two seconds.
         """
+        patience = None
         if hurried:
             be_quick(self._client, _HURRIED_SECONDS)
-            self._aborting = Cancellation("the store did not answer in time, and the process ends")
-            self._aborting.request()
+            patience = Cancellation("the store did not answer in time, and the process ends")
+            patience.request()
         with translated("cannot abort the upload", **self._where(upload_id)):
             for _ in range(_ABORTS):
-                if self._abort_once(upload_id) or self._has_no_parts(upload_id):
+                if self._abort_once(upload_id, patience) or self._has_no_parts(upload_id, patience):
                     return
         raise S3StreamError(
             f"the store still lists parts after {_ABORTS} aborts", **self._where(upload_id)
         )
 
-    def _abort_once(self, upload_id: str) -> bool:
+    def _abort_once(self, upload_id: str, patience: Cancellation | None) -> bool:
         """Whether the upload was gone already."""
         arguments = self._for("AbortMultipartUpload", UploadId=upload_id)
         try:
-            call(self._client, "abort_multipart_upload", arguments, self._aborting)
+            call(self._client, "abort_multipart_upload", arguments, patience)
         except ClientError as error:
             if code_of(error) not in UPLOAD_GONE:
                 raise
             return True
         return False
 
-    def _has_no_parts(self, upload_id: str) -> bool:
+    def _has_no_parts(self, upload_id: str, patience: Cancellation | None) -> bool:
         arguments = self._for("ListParts", UploadId=upload_id)
         try:
-            answer = call(self._client, "list_parts", arguments, self._aborting)
+            answer = call(self._client, "list_parts", arguments, patience)
         except ClientError as error:
             if code_of(error) not in UPLOAD_GONE and status_of(error) not in _MAY_NOT_LIST:
                 raise
