@@ -11,16 +11,16 @@ import io
 import threading
 import warnings
 from dataclasses import dataclass
-from types import TracebackType
-from typing import IO, Any, NoReturn
+from typing import IO, Any
 
 from fsspec.compression import compr
 from fsspec.core import get_compression
 
-from .errors import CleanupError, UsageError, attach
+from .cleanup import COLLECTED, THOROUGH, Patience
+from .discarding import Discarding
+from .errors import UsageError
 from .options import KiB
 from .state import UploadResult
-from .transfer import COLLECTED, THOROUGH, Patience, patience_with
 from .writer import S3Writer
 
 # Small writes are gathered in C up to this; larger ones go straight into a part. From 64 KiB on
@@ -62,7 +62,7 @@ def parse_mode(mode: str) -> Mode:
     return Mode(reads="r" in letters, exclusive="x" in letters, text="b" not in letters)
 
 
-class _Face:
+class _Face(Discarding):
     """Commit, discard and result, by way of the file underneath; for io classes to inherit."""
 
     closed: bool
@@ -102,11 +102,12 @@ class _Face:
         """Discard what nobody has closed, and warn; nothing more is sent for it."""
         if self.closed:
             return
-        self._dealloc_warn(self)  # type: ignore[attr-defined]  # io's own hook, in C: on to the raw writer
-        try:
-            self._discard(COLLECTED)
-        except CleanupError as failed:
-            warnings.warn(str(failed), RuntimeWarning, stacklevel=2)
+        self._dealloc_warn(self)
+        self._discard_quietly(COLLECTED)
+
+    def _dealloc_warn(self, source: object) -> None:
+        # Io's own hook for a wrapper that is collected: it ends in the raw writer.
+        self._below()._dealloc_warn(source)
 
     def _cancel(self) -> None:
         self._below()._cancel()
@@ -124,10 +125,6 @@ class _Face:
     def _close_below(self) -> None:
         super().close()  # type: ignore[misc]  # the io class beside us has it
 
-    def discard(self) -> None:
-        """Publish nothing, remove what was sent, and close the file: `S3Writer.discard`."""
-        self._discard(THOROUGH)
-
     def _discard(self, patience: Patience) -> None:
         self._below()._discard(patience)
 
@@ -136,31 +133,8 @@ class _Face:
         """Where and what the published object is; `ValueError` until there is one."""
         return self._below().result
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if error is None:
-            self.close()
-        else:
-            self._discard_because_of(error)
-
-    def __reduce_ex__(self, protocol: Any) -> NoReturn:
-        raise TypeError(
-            f"cannot pickle {self!r}: an open upload belongs to its process; open the file where"
-            " it is written"
-        )
-
     def __repr__(self) -> str:
         return f"<{type(self).__name__} on {self._below()!r}>"
-
-    def _discard_because_of(self, error: BaseException) -> None:
-        try:
-            self._discard(patience_with(error))
-        except CleanupError as failed:
-            attach(error, failed)
 
 
 class S3BufferedWriter(_Face, io.BufferedWriter):
@@ -245,10 +219,6 @@ class S3CompressedWriter(_Face, io.BufferedIOBase):
     def __del__(self) -> None:
         if hasattr(self, "_compressor"):
             self._abandon()
-
-    def _dealloc_warn(self, source: object) -> None:
-        # Io's own hook for a wrapper that is collected: it ends in the raw writer.
-        self._file._dealloc_warn(source)  # type: ignore[attr-defined]  # in C, unknown to typeshed
 
 
 class _Gate(io.RawIOBase):

@@ -11,6 +11,7 @@ from typing import Any
 
 from fsspec.transaction import Transaction
 
+from .cleanup import THOROUGH, Patience, patience_with
 from .errors import (
     CleanupError,
     IntegrityError,
@@ -21,7 +22,6 @@ from .errors import (
     attach,
 )
 from .files import Writable
-from .transfer import THOROUGH, Patience, patience_with
 
 # After these an object of that name may be there.
 _UNKNOWN = (IntegrityError, UncertainError)

@@ -6,14 +6,11 @@ Must not know that there is a file: whether to commit or to discard is somebody 
 
 from __future__ import annotations
 
-import threading
-import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from .endings import is_at_exit, late
+from .cleanup import AT_ONCE, THOROUGH, Patience, abort, patience_with, warn_of, when_settled
 from .errors import CleanupError, S3StreamError, UncertainError, add_note, attach
 from .memory import Memory
 from .options import WriteOptions
@@ -25,31 +22,6 @@ from .store import Target
 from .waiting import Cancellation
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How many seconds a discard waits for others; what takes longer goes on without it.
-
-    `settle`: for requests in flight, before it aborts the upload over their heads (and once more
-    when they have ended). Longer would hold up a Ctrl-C; shorter would often abort twice.
-    `abort`: for the store to confirm the abort; None waits for all of its retries.
-    """
-
-    settle: float = 2.0
-    abort: float | None = None
-
-
-THOROUGH = Patience()
-HURRIED = Patience(abort=1.0)
-COLLECTED = Patience(abort=3.0)  # nobody waits for a garbage collection to end
-AT_ONCE = Patience(settle=0, abort=0)
-
-
-def patience_with(error: BaseException) -> Patience:
-    """How long somebody who is to see this error wants to wait for the clean-up."""
-    # KeyboardInterrupt, SystemExit, GeneratorExit: they want out, and a hung store takes minutes.
-    return THOROUGH if isinstance(error, Exception) else HURRIED
 
 
 # The phases in which something may have to be cleaned up.
@@ -212,14 +184,14 @@ class Transfer:
         self._cutter.drop()
         self._memory.drop_free()
         if self._state.phase is Phase.COMMITTING:
-            self._sender.when_settled(late(f"the commit of {self._target.key!r}").set)
+            when_settled(self._sender, f"the commit of {self._target.key!r}", lambda: None)
         if self._state.phase not in _LIVE:
             return None
         self._state.on(Event.DISCARD)
         failed = self._abort(patience.abort)
         if not settled:
-            over = late(f"a request for {self._target.key!r}")
-            self._sender.when_settled(lambda: _in_any_case(self._abort_after_stragglers, over))
+            what = f"a request for {self._target.key!r}"
+            when_settled(self._sender, what, self._abort_after_stragglers)
         return failed
 
     def _send(self, part: Part) -> None:
@@ -329,60 +301,11 @@ class Transfer:
 
     def _abort(self, timeout: float | None) -> CleanupError | None:
         upload_id = self._state.upload_id
-        if upload_id is None:
-            return None
-        # On a thread: Ctrl-C has to end the wait, and a garbage collection that came in the middle
-        # of the connection pool must not wait for that pool's lock on the same thread.
-        aborting: Sender[None] = Sender(1, f"s3stream abort {self._target.key}")
-        failures: list[CleanupError] = []
-
-        def keep(outcome: Outcome[None]) -> None:
-            if outcome.error is not None:
-                failures.append(self._cleanup_error(outcome.error))
-
-        here = threading.get_ident()
-
-        def abort() -> None:
-            # At exit no thread may start any more (Python 3.12 and later): it is made on this one.
-            waited_for = threading.get_ident() == here and is_at_exit()
-            self._target.abort(upload_id, hurried=waited_for)
-
-        aborting.submit(abort)
-        if aborting.settle(timeout):
-            aborting.collect(keep)
-            return failures[0] if failures else None
-        over = late(f"the abort of upload {upload_id}")
-
-        def tell() -> None:
-            aborting.collect(keep)
-            for failed in failures:
-                warnings.warn(str(failed), RuntimeWarning, stacklevel=1)
-
-        aborting.when_settled(lambda: _in_any_case(tell, over))
-        if not timeout:
-            return None  # nobody wanted to wait: what comes of it is told then
-        return self._cleanup_error(f"the store has not confirmed it within {timeout:g} s")
-
-    def _cleanup_error(self, cause: BaseException | str) -> CleanupError:
-        failed = CleanupError(
-            f"nothing was published, but the upload is still there and costs storage: {cause}",
-            bucket=self._target.bucket,
-            key=self._target.key,
-            upload_id=self._state.upload_id,
-        )
-        failed.__cause__ = cause if isinstance(cause, BaseException) else None
-        return failed
+        return None if upload_id is None else abort(self._target, upload_id, timeout)
 
     def _abort_after_stragglers(self) -> None:
         # The straggler may have been the call that made the upload: only now is its id known.
         self._absorb()
         failed = self._abort(None)
         if failed is not None:
-            warnings.warn(str(failed), RuntimeWarning, stacklevel=1)
-
-
-def _in_any_case(action: Callable[[], None], over: threading.Event) -> None:
-    try:
-        action()
-    finally:
-        over.set()
+            warn_of(failed)

@@ -13,14 +13,15 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any, NoReturn
 
 from . import endings
-from .errors import CleanupError, S3StreamError, attach
+from .cleanup import COLLECTED, THOROUGH, Patience
+from .discarding import Discarding
+from .errors import S3StreamError
 from .options import WriteOptions
 from .state import Phase, UploadResult
-from .transfer import COLLECTED, THOROUGH, Patience, Transfer, patience_with
+from .transfer import Transfer
 
 # Enough for a thread to notice that its write was cancelled, and to discard.
 _LOCK_SECONDS = THOROUGH.settle + 1.0
@@ -36,7 +37,7 @@ class _Door(enum.Enum):
     SHUT = "shut"
 
 
-class S3Writer(io.RawIOBase):
+class S3Writer(Discarding, io.RawIOBase):
     """A file that becomes the object `key` of `bucket` when it is closed, whole, or not at all.
 
     `client` is a boto3 S3 client. Every `write` takes all that it is given, copies it before it
@@ -147,17 +148,6 @@ class S3Writer(io.RawIOBase):
         self._refuse_if_closed()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if error is None:
-            self.close()
-        else:
-            self._discard_because_of(error)
-
     # -- what is ours
 
     def commit(self) -> UploadResult:
@@ -176,15 +166,6 @@ class S3Writer(io.RawIOBase):
             if already is None and self._on_commit is not None:
                 self._on_commit(result)
             return result
-
-    def discard(self) -> None:
-        """Publish nothing, remove what was sent, and close the file; harmless when it is over.
-
-        May be called while another thread writes: that write ends with an error. Waits up to two
-        seconds for parts in flight before it aborts the upload; parts that take longer are followed
-        by another abort. Raises `CleanupError` when the upload is still there.
-        """
-        self._discard(THOROUGH)
 
     def _discard(self, patience: Patience) -> None:
         if self._is_forked():
@@ -217,12 +198,6 @@ class S3Writer(io.RawIOBase):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name} {self._transfer.status}>"
-
-    def __reduce_ex__(self, protocol: Any) -> NoReturn:
-        raise TypeError(
-            f"cannot pickle {self!r}: an open upload belongs to its process; open the file where"
-            " it is written"
-        )
 
     # -- how files end when nobody closes them
 
@@ -286,19 +261,6 @@ class S3Writer(io.RawIOBase):
                 self._warn(why)
         finally:
             self._lock.release()
-
-    def _discard_because_of(self, error: BaseException) -> None:
-        try:
-            self._discard(patience_with(error))
-        except CleanupError as failed:
-            attach(error, failed)
-
-    def _discard_quietly(self, patience: Patience) -> None:
-        """Discard where no caller could catch an error: a warning says it."""
-        try:
-            self._discard(patience)
-        except CleanupError as failed:
-            warnings.warn(str(failed), RuntimeWarning, stacklevel=3)
 
     def _warn(self, why: str) -> None:
         undecided = self._transfer.phase in _UNDECIDED

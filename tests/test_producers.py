@@ -427,6 +427,11 @@ def dropped_buffered_writer(place: Place, size: int) -> None:
     io.BufferedWriter(place.open(buffering=0)).write(bytes_of(size))
 
 
+# Collected in a cycle, a GzipFile may come after the file it writes its trailer to. Python 3.13 says
+# so ("write to closed file"), of any file; what is asserted is what ours says.
+GZIP_COMPLAINS = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
 def dropped_gzip(place: Place, size: int) -> None:
     gzip.GzipFile(fileobj=place.open(), mode="wb").write(bytes_of(size))
     gc.collect()  # a GzipFile has a cycle of its own, from Python 3.12 on
@@ -466,7 +471,7 @@ def generator_closed_early(place: Place, size: int) -> None:
         dropped_fsspec,
         dropped_text_io_wrapper,
         dropped_buffered_writer,
-        dropped_gzip,
+        pytest.param(dropped_gzip, marks=GZIP_COMPLAINS),
         dropped_zip,
         dropped_in_a_cycle,
         generator_closed_early,

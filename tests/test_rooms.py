@@ -54,16 +54,18 @@ ROOMS = {
         "boto3 botocore logging mimetypes threading urllib3 weakref",
     ),
     # shell
-    "transfer": Room(
-        "endings errors memory options parts plan sender state store waiting", "threading warnings"
+    "cleanup": Room("endings errors sender store", "threading warnings"),
+    "discarding": Room("cleanup errors"),
+    "transfer": Room("cleanup errors memory options parts plan sender state store waiting"),
+    "writer": Room(
+        "cleanup discarding endings errors options state transfer", "io os sys threading warnings"
     ),
-    "writer": Room("endings errors options state transfer", "io os sys threading warnings"),
     # adapters
     "files": Room(
-        "errors options state transfer writer",
+        "cleanup discarding errors options state writer",
         "fsspec.compression fsspec.core io threading warnings",
     ),
-    "transaction": Room("errors files transfer", "fsspec.transaction"),
+    "transaction": Room("cleanup errors files", "fsspec.transaction"),
     "fs": Room("errors files options store transaction uri writer", "fsspec os pathlib"),
     "opening": Room("errors files fs options store uri writer"),
     "uploads": Room("errors fs store"),
@@ -194,13 +196,13 @@ def test_few_rooms_know_threads_and_one_knows_boto3() -> None:
     }
     assert knowing == {
         "threading": {
+            "cleanup",
             "endings",
             "files",
             "memory",
             "pace",
             "sender",
             "store",
-            "transfer",
             "waiting",
             "writer",
         },

@@ -1,0 +1,58 @@
+"""What a raw writer and all its faces share: the ways in which a file is given up.
+
+Knows no S3, no thread and no file: only that there is a `_discard`.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any, NoReturn
+
+from .cleanup import THOROUGH, Patience, patience_with, warn_of
+from .errors import CleanupError, attach
+
+
+class Discarding:
+    """For a file to inherit, before the io class that it is."""
+
+    def _discard(self, patience: Patience) -> None:
+        raise NotImplementedError
+
+    def discard(self) -> None:
+        """Publish nothing, remove what was sent, and close the file; harmless when it is over.
+
+        May be called while another thread writes: that write ends with an error. Waits up to two
+        seconds for parts in flight before it aborts the upload; parts that take longer are followed
+        by another abort. Raises `CleanupError` when the upload is still there.
+        """
+        self._discard(THOROUGH)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self.close()  # type: ignore[attr-defined]  # the io class beside us has it
+        else:
+            self._discard_because_of(error)
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TypeError(
+            f"cannot pickle {self!r}: an open upload belongs to its process; open the file where"
+            " it is written"
+        )
+
+    def _discard_because_of(self, error: BaseException) -> None:
+        try:
+            self._discard(patience_with(error))
+        except CleanupError as failed:
+            attach(error, failed)
+
+    def _discard_quietly(self, patience: Patience) -> None:
+        """Discard where no caller could catch an error: a warning says it."""
+        try:
+            self._discard(patience)
+        except CleanupError as failed:
+            warn_of(failed)
