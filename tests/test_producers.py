@@ -427,7 +427,7 @@ def dropped_buffered_writer(place: Place, size: int) -> None:
     io.BufferedWriter(place.open(buffering=0)).write(bytes_of(size))
 
 
-# Collected in a cycle, a GzipFile may come after the file it writes its trailer to. Python 3.13 says
+# Collected in a cycle, a GzipFile may come after the file its trailer goes to. Python 3.13 says
 # so ("write to closed file"), of any file; what is asserted is what ours says.
 GZIP_COMPLAINS = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
