@@ -29,6 +29,44 @@ from .writers import BUCKET, LIBRARIES, Endpoint
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
+
+@dataclass(frozen=True)
+class Link:
+    """What lies between client and store, and which workloads show something there.
+
+    `latency` in seconds before each answer, `rate` in MiB/s of each connection (0: as it comes).
+    `even`: all libraries with the same parts, as many in flight; otherwise with their defaults.
+    """
+
+    about: str
+    scheme: str
+    latency: float = 0
+    rate: float = 0
+    even: bool = True
+    workloads: tuple[str, ...] = tuple(WORKLOADS)
+
+
+LINKS = {
+    "https": Link("https", "https"),
+    "http": Link("http", "http"),
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/optimizing-performance-design-patterns.html
+    "s3-like": Link(
+        "as S3 is (50 ms per answer, 90 MiB/s per connection), each library's defaults",
+        "http",
+        latency=0.05,
+        rate=90,
+        even=False,
+        workloads=("stream",),
+    ),
+    "s3-like-even": Link(
+        "as S3 is, eight parts of 8 MiB in flight",
+        "http",
+        latency=0.05,
+        rate=90,
+        workloads=("stream",),
+    ),
+}
+
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 900
 
@@ -54,19 +92,19 @@ class Certificate:
 
 
 @contextlib.contextmanager
-def null_server(certificate: Certificate | None, latency: float, rate: float) -> Iterator[Endpoint]:
+def null_server(link: Link, certificate: Certificate) -> Iterator[Endpoint]:
     """A null server in a process of its own, for as long as the `with` body runs."""
     command = [sys.executable, "-m", f"{__package__}.null_server"]
-    command += ["--latency", str(latency), "--rate", str(rate)]
-    if certificate:
+    command += ["--latency", str(link.latency), "--rate", str(link.rate)]
+    tls = link.scheme == "https"
+    if tls:
         command += ["--tls", str(certificate.cert), str(certificate.key)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout
             port = int(process.stdout.readline())
-            scheme = "https" if certificate else "http"
-            ca = str(certificate.ca) if certificate else None
-            yield Endpoint(f"{scheme}://127.0.0.1:{port}", ca)
+            ca = str(certificate.ca) if tls else None
+            yield Endpoint(f"{link.scheme}://127.0.0.1:{port}", ca, link.even)
         finally:
             process.kill()
 
@@ -93,6 +131,8 @@ def run_once(
     command += ["--endpoint", endpoint.url, "--size", str(size), "--prefix", prefix]
     if endpoint.ca:
         command += ["--ca", endpoint.ca]
+    if endpoint.even:
+        command += ["--even"]
     try:
         done = subprocess.run(
             command,
@@ -149,30 +189,39 @@ class Plan:
 
     libraries: list[str]
     workloads: list[str]
-    schemes: list[str]
+    links: dict[str, Link]
     rounds: int
     size: int
     pythons: dict[str, str]
-    latency: float
-    rate: float
 
-    @property
-    def tables(self) -> list[tuple[str, str]]:
-        return [(scheme, workload) for scheme in self.schemes for workload in self.workloads]
+    def empty_tables(self) -> report.Tables:
+        return {
+            (name, workload): {
+                library: []
+                for library in self.libraries
+                if LIBRARIES[library].belongs_to(name, workload)
+            }
+            for name, link in self.links.items()
+            for workload in self.workloads
+            if workload in link.workloads
+        }
 
 
-def parse() -> Plan:
+def parse() -> tuple[Path | None, Plan]:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--libraries", default=",".join(LIBRARIES))
     parser.add_argument("--workloads", default="", help=f"of {', '.join(WORKLOADS)}; default all")
-    parser.add_argument("--scheme", default="", help="default https,http")
+    parser.add_argument("--links", default="", help=f"of {', '.join(LINKS)}; default all")
     parser.add_argument("--rounds", type=int, default=0, help="default 5")
     parser.add_argument("--gib", type=float, default=0, help="size of a run; default 1")
     parser.add_argument(
         "--quick", action="store_true", help="one round of 1/8 GiB of the first workload, https"
     )
-    parser.add_argument("--latency", type=float, default=0, help="seconds before each answer")
-    parser.add_argument("--rate", type=float, default=0, help="MiB/s taken per connection")
+    parser.add_argument("--latency", type=float, help="seconds before each answer, on every link")
+    parser.add_argument("--rate", type=float, help="MiB/s taken per connection, on every link")
+    parser.add_argument(
+        "--readme", type=Path, help="a file in which the summary between two markers is replaced"
+    )
     parser.add_argument(
         "--peer-python", default=sys.executable, help="interpreter of every library but ours"
     )
@@ -192,48 +241,52 @@ def parse() -> Plan:
         path, _, of = choice.rpartition("=")
         pythons |= dict.fromkeys(chosen(of, LIBRARIES, parser), path)
     workloads = args.workloads or (next(iter(WORKLOADS)) if args.quick else ",".join(WORKLOADS))
-    schemes = args.scheme or ("https" if args.quick else "https,http")
-    return Plan(
+    picked = args.links or ("https" if args.quick else ",".join(LINKS))
+    given = {name: getattr(args, name) for name in ("latency", "rate")}
+    given = {name: value for name, value in given.items() if value is not None}
+    return args.readme, Plan(
         libraries=chosen(args.libraries, LIBRARIES, parser),
         workloads=chosen(workloads, WORKLOADS, parser),
-        schemes=chosen(schemes, ("https", "http"), parser),
+        links={name: replace(LINKS[name], **given) for name in chosen(picked, LINKS, parser)},
         rounds=args.rounds or (1 if args.quick else 5),
         size=int((args.gib or (1 / 8 if args.quick else 1)) * GIB),
         pythons=pythons,
-        latency=args.latency,
-        rate=args.rate,
     )
 
 
 def run_all(plan: Plan) -> report.Tables:
     """Every run of the plan, round by round."""
-    tables: report.Tables = {what: {name: [] for name in plan.libraries} for what in plan.tables}
+    tables = plan.empty_tables()
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        certificates = {"https": Certificate.issue(directory), "http": None}
+        certificate = Certificate.issue(directory)
         endpoints = {
-            scheme: stack.enter_context(null_server(certificates[scheme], plan.latency, plan.rate))
-            for scheme in plan.schemes
+            name: stack.enter_context(null_server(link, certificate))
+            for name, link in plan.links.items()
         }
         for number in range(plan.rounds):
-            for (scheme, workload), rows in tables.items():
+            for (link, workload), rows in tables.items():
                 size = int(plan.size * WORKLOADS[workload].share)
                 for name, done in rows.items():
                     if done and done[-1].absent:
                         continue
                     prefix = f"{number}/{name}/{workload}/"
                     run = run_once(
-                        plan.pythons[name], name, workload, endpoints[scheme], size, prefix
+                        plan.pythons[name], name, workload, endpoints[link], size, prefix
                     )
                     done.append(run)
                     told = run.failure or f"{run.cpu:.2f} s CPU, {run.wall:.2f} s"
-                    print(number + 1, scheme, workload, name, told, file=sys.stderr, flush=True)
+                    print(number + 1, link, workload, name, told, file=sys.stderr, flush=True)
     return tables
 
 
 def main() -> int:
-    tables = run_all(parse())
-    print(report.whole(tables))
+    readme, plan = parse()
+    tables = run_all(plan)
+    about = {name: link.about for name, link in plan.links.items()}
+    print(report.whole(tables, about))
+    if readme is not None:
+        report.replace_summary(readme, tables)
     every = [run for rows in tables.values() for done in rows.values() for run in done]
     return int(any(run.failure and not run.absent for run in every))
 

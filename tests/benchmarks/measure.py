@@ -99,6 +99,7 @@ def main() -> None:
     parser.add_argument("workload", choices=WORKLOADS)
     parser.add_argument("--endpoint", required=True)
     parser.add_argument("--ca")
+    parser.add_argument("--even", action="store_true")
     parser.add_argument("--prefix", default="")
     parser.add_argument("--size", type=int, required=True)
     args = parser.parse_args()
@@ -113,7 +114,7 @@ def main() -> None:
         print(json.dumps(asdict(Measured(failure="not installed", absent=True))))
         return
     run = WORKLOADS[args.workload].prepare(args.size)
-    measured = measure(library, run, Endpoint(args.endpoint, args.ca), args.prefix)
+    measured = measure(library, run, Endpoint(args.endpoint, args.ca, args.even), args.prefix)
     print(json.dumps(asdict(measured)))
 
 

@@ -1,7 +1,7 @@
 """The libraries: each is one function from an endpoint to an `open` that gives a writable file.
 
-Every library runs with its own defaults, except for what makes the runs comparable: the part size
-and the number of parts in flight, where it lets one choose them.
+Every library runs with its own defaults, except that an even endpoint makes runs comparable: the
+same part size and number of parts in flight for all, where a library lets one choose them.
 """
 
 from __future__ import annotations
@@ -39,14 +39,23 @@ Opener = Callable[[str], Sink]
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where the null server listens, and the certificate authority to trust when it speaks TLS."""
+    """Where the null server listens, and how to speak to it.
+
+    `ca` is the certificate authority to trust when it speaks TLS. `even` gives every library parts
+    of 8 MiB, eight in flight; otherwise each has what its authors have chosen.
+    """
 
     url: str
     ca: str | None
+    even: bool = True
 
     @property
     def host_and_port(self) -> str:
         return self.url.partition("://")[2]
+
+    def evenly(self, **names: int) -> dict[str, Any]:
+        """These arguments where runs are to be comparable, none where a library is to choose."""
+        return dict(names) if self.even else {}
 
 
 @dataclass(frozen=True)
@@ -55,13 +64,21 @@ class Library:
 
     `modules` are imported before the memory baseline is taken; `distributions` are the ones whose
     versions decide the figures; `ours` rows run with the interpreter that runs the benchmark.
+    `workloads` and `links` are where the row means something, None for everywhere.
     """
 
     connect: Callable[[Endpoint], Opener]
     modules: tuple[str, ...] = ()
     distributions: tuple[str, ...] = ()
     ours: bool = False
+    workloads: tuple[str, ...] | None = None
+    links: tuple[str, ...] | None = None
     note: str = ""
+
+    def belongs_to(self, link: str, workload: str) -> bool:
+        return (self.workloads is None or workload in self.workloads) and (
+            self.links is None or link in self.links
+        )
 
 
 def bare(endpoint: Endpoint) -> Opener:
@@ -69,26 +86,30 @@ def bare(endpoint: Endpoint) -> Opener:
     return lambda key: io.BufferedWriter(BareWriter(line, BUCKET, key), 2**17)
 
 
-def s3stream(endpoint: Endpoint) -> Opener:
+def s3stream(endpoint: Endpoint, **options: Any) -> Opener:
     module = importlib.import_module("s3stream")
     client_kwargs: dict[str, Any] = {"region_name": REGION}
     if endpoint.ca:
         client_kwargs["verify"] = endpoint.ca
+    options |= endpoint.evenly(part_size=PART_SIZE, max_concurrency=CONCURRENCY)
 
     def opener(key: str) -> Sink:
         file: Sink = module.open(
             f"s3://{BUCKET}/{key}",
             "wb",
-            part_size=PART_SIZE,
-            max_concurrency=CONCURRENCY,
             key=ACCESS,
             secret=SECRET,
             endpoint_url=endpoint.url,
             client_kwargs=client_kwargs,
+            **options,
         )
         return file
 
     return opener
+
+
+def s3stream_unsigned(endpoint: Endpoint) -> Opener:
+    return s3stream(endpoint, config_kwargs={"s3": {"payload_signing_enabled": False}})
 
 
 def s3fs(endpoint: Endpoint) -> Opener:
@@ -100,11 +121,12 @@ def s3fs(endpoint: Endpoint) -> Opener:
         secret=SECRET,
         endpoint_url=endpoint.url,
         client_kwargs=client_kwargs,
-        max_concurrency=CONCURRENCY,
+        **endpoint.evenly(max_concurrency=CONCURRENCY),
     )
+    chosen = endpoint.evenly(block_size=PART_SIZE)
 
     def opener(key: str) -> Sink:
-        file: Sink = fs.open(f"{BUCKET}/{key}", "wb", block_size=PART_SIZE)
+        file: Sink = fs.open(f"{BUCKET}/{key}", "wb", **chosen)
         return file
 
     return opener
@@ -124,13 +146,33 @@ def boto3_client(endpoint: Endpoint, **more: Any) -> Any:
 
 def smart_open(endpoint: Endpoint) -> Opener:
     module = importlib.import_module("smart_open")
-    params = {"client": boto3_client(endpoint), "min_part_size": PART_SIZE}
+    params = {"client": boto3_client(endpoint), **endpoint.evenly(min_part_size=PART_SIZE)}
 
     def opener(key: str) -> Sink:
         file: Sink = module.open(f"s3://{BUCKET}/{key}", "wb", transport_params=params)
         return file
 
     return opener
+
+
+class PutObject:
+    """boto3's own call for an object that is in memory."""
+
+    def __init__(self, client: Any, key: str) -> None:
+        self._client = client
+        self._key = key
+        self._body = b""
+
+    def write(self, data: bytes, /) -> None:
+        self._body += data
+
+    def close(self) -> None:
+        self._client.put_object(Bucket=BUCKET, Key=self._key, Body=self._body)
+
+
+def put_object(endpoint: Endpoint) -> Opener:
+    client = boto3_client(endpoint)
+    return lambda key: PutObject(client, key)
 
 
 class CallLoop:
@@ -238,7 +280,11 @@ def boto3(endpoint: Endpoint) -> Opener:
     transfer = importlib.import_module("boto3.s3.transfer")
     client = boto3_client(endpoint)
     config = transfer.TransferConfig(
-        multipart_threshold=PART_SIZE, multipart_chunksize=PART_SIZE, max_concurrency=CONCURRENCY
+        **endpoint.evenly(
+            multipart_threshold=PART_SIZE,
+            multipart_chunksize=PART_SIZE,
+            max_concurrency=CONCURRENCY,
+        )
     )
     return lambda key: Piped(client, config, key)
 
@@ -258,17 +304,18 @@ def obstore(endpoint: Endpoint) -> Opener:
         client_options=options,
     )
 
+    chosen = endpoint.evenly(buffer_size=PART_SIZE, max_concurrency=CONCURRENCY)
+
     def opener(key: str) -> Sink:
-        file: Sink = module.open_writer(
-            store, key, buffer_size=PART_SIZE, max_concurrency=CONCURRENCY
-        )
+        file: Sink = module.open_writer(store, key, **chosen)
         return file
 
     return opener
 
 
 def pyarrow(endpoint: Endpoint) -> Opener:
-    importlib.import_module("pyarrow").set_io_thread_count(CONCURRENCY)
+    if endpoint.even:
+        importlib.import_module("pyarrow").set_io_thread_count(CONCURRENCY)
     trust = {"tls_ca_file_path": endpoint.ca} if endpoint.ca else {}
     fs = importlib.import_module("pyarrow.fs").S3FileSystem(
         access_key=ACCESS,
@@ -291,6 +338,21 @@ LIBRARIES: dict[str, Library] = {
     "s3stream": Library(
         s3stream, ("s3stream",), ("s3stream", "botocore", "urllib3", "awscrt"), ours=True
     ),
+    "unsigned": Library(
+        s3stream_unsigned,
+        ("s3stream",),
+        ("s3stream", "botocore", "urllib3", "awscrt"),
+        ours=True,
+        links=("http",),
+        note="s3stream with payload_signing_enabled=False: checksums, but no SHA-256",
+    ),
+    "put_object": Library(
+        put_object,
+        ("boto3",),
+        ("boto3", "botocore"),
+        workloads=("objects",),
+        note="boto3's client, one call for each object",
+    ),
     "botocore": Library(
         botocore,
         ("boto3",),
@@ -301,7 +363,9 @@ LIBRARIES: dict[str, Library] = {
         obstore,
         ("obstore", "obstore.store"),
         ("obstore",),
-        note="sends the caller's own bytes and keeps references to them instead of copies",
+        workloads=("stream", "fresh", "copy", "lines", "objects", "one-write"),
+        note="sends the caller's own bytes and keeps references to them instead of copies; pyarrow"
+        " takes its file for closed, because `closed` is a method there",
     ),
     "pyarrow": Library(
         pyarrow, ("pyarrow", "pyarrow.fs"), ("pyarrow",), note="has a part size of its own"
