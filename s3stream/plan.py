@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from .errors import UsageError
 from .options import MAX_PART_SIZE, MiB, WriteOptions
 
-# With parts of `sent / (0.139 * max_parts)` the sum grows by e every 1,390 parts of 10,000; from
-# 8 MiB on that reaches 5.5 TiB with parts of up to 4 GiB. Larger: never needed sooner, and a
+# With parts of `sent / (0.13 * max_parts)` the sum grows by e every 1,300 parts of 10,000; from
+# 5 MiB on that reaches 5.5 TiB with parts of up to 4.3 GiB. Larger: never needed sooner, and a
 # smaller divisor would let parts (and temporary files) grow earlier than they must.
-_GROWTH = 0.139
+_GROWTH = 0.13
 
 
 @dataclass(frozen=True)

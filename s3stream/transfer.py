@@ -40,7 +40,10 @@ class Transfer:
         self._memory = Memory(options.memory_limit, options.spool, self._cancellation)
         self._cutter = Cutter(plan_parts(options), options.reserve, self._memory)
         self._sender: Sender[str | Receipt | UploadResult] = Sender(
-            options.max_concurrency, f"s3stream {key}", self._target.pace, self._cancellation
+            min(options.max_concurrency, self._target.connections),
+            f"s3stream {key}",
+            self._target.pace,
+            self._cancellation,
         )
         self._state = UploadState()
 

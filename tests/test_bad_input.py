@@ -105,9 +105,9 @@ def test_a_key_ending_in_a_slash_is_refused_rather_than_written_elsewhere(
         ({"max_concurrency": 0}, r"max_concurrency=0"),
         (
             {"reserve": 9 * MiB},
-            r"reserve=9,437,184: expected 0 to 8,388,608 \(part_size, and 5 GiB",
+            r"reserve=9,437,184: expected 0 to 5,242,880 \(part_size, and 5 GiB",
         ),
-        ({"memory": 1}, r"memory=1: expected 25,165,824 to .* \(three part_size and 1 TiB\)"),
+        ({"memory": 1}, r"memory=1: expected 15,728,640 to .* \(three part_size and 1 TiB\)"),
         ({"size_hint": -1}, r"size_hint=-1"),
         (
             {"size_hint": 11 * MiB, "part_size": PART, "max_parts": 2, "equal_parts": True},

@@ -130,7 +130,7 @@ def check_copy_large_file(run: Run) -> None:
     assert run.names() == ["large.bin", "large.bin.gz"]
     assert run.content("large.bin") == large
     assert gzip.decompress(run.content("large.bin.gz")) == large
-    assert f"size={len(large)}, parts=3" in printed
+    assert f"size={len(large)}, parts=5" in printed
 
 
 CHECKS = {

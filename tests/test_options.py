@@ -25,10 +25,10 @@ WRONG: dict[str, list[Any]] = {
     "min_part_size": [0, -1, 5 * GiB + 1, 5.0, "5MiB", True, None],
     "max_parts": [0, -1, 10_001, 1e4, "all", True, None],
     "equal_parts": ["yes", 2, None],
-    "reserve": [-1, 8 * MiB + 1, 0.5, "5MiB", True, None],
+    "reserve": [-1, 5 * MiB + 1, 0.5, "5MiB", True, None],
     "size_hint": [-1, 10_000 * 5 * GiB + 1, 1e9, "1GiB", True],
     "max_concurrency": [0, -1, 1_001, 2.0, "many", True, None],
-    "memory": [0, -1, 3 * 8 * MiB - 1, 1 * TiB + 1, 1e9, "1GiB", True],
+    "memory": [0, -1, 3 * 5 * MiB - 1, 1 * TiB + 1, 1e9, "1GiB", True],
     "spool": [None, 0, 1.5, b"/tmp", ["/tmp"]],
     "checksum": ["md5", "CRC32", "", 32, True],
     "publish": ["never", "", None, True],
@@ -46,12 +46,12 @@ EXTREMES: list[dict[str, Any]] = [
     {"max_parts": 1},
     {"max_parts": 10_000},
     {"reserve": 0},
-    {"reserve": 8 * MiB},
+    {"reserve": 5 * MiB},
     {"size_hint": 0},
     {"size_hint": 10_000 * 5 * GiB},
     {"max_concurrency": 1},
     {"max_concurrency": 1_000},
-    {"memory": 24 * MiB},
+    {"memory": 15 * MiB},
     {"memory": 1 * TiB},
     {"spool": False},
     {"spool": "/a/folder"},
@@ -99,13 +99,13 @@ def test_the_limits_are_s3s_own() -> None:
 
 def test_who_chooses_nothing_gets_this() -> None:
     assert dataclasses.asdict(WriteOptions()) == {
-        "part_size": 8 * MiB,
+        "part_size": 5 * MiB,
         "min_part_size": 5 * MiB,
         "max_parts": 10_000,
         "equal_parts": False,
         "reserve": 0,
         "size_hint": None,
-        "max_concurrency": 8,
+        "max_concurrency": 24,
         "memory": None,
         "spool": True,
         "checksum": "crc64nvme",
@@ -130,12 +130,12 @@ def test_what_is_refused_says_what_would_be_right() -> None:
         ),
         (
             {"reserve": GiB},
-            "reserve=1,073,741,824: expected 0 to 8,388,608"
+            "reserve=1,073,741,824: expected 0 to 5,242,880"
             " (part_size, and 5 GiB for both together)",
         ),
         (
             {"memory": 100},
-            "memory=100: expected 25,165,824 to 1,099,511,627,776 (three part_size and 1 TiB)",
+            "memory=100: expected 15,728,640 to 1,099,511,627,776 (three part_size and 1 TiB)",
         ),
         ({"max_parts": 0}, "max_parts=0: expected 1 to 10,000"),
     ],
@@ -151,7 +151,7 @@ def test_a_number_out_of_bounds_is_told_the_bounds_and_where_they_come_from(
 
 def test_bounds_follow_the_other_options() -> None:
     assert WriteOptions(part_size=MiB, min_part_size=MiB).part_size == MiB
-    with pytest.raises(UsageError, match="part_size=8,388,608: expected 16,777,216 to"):
+    with pytest.raises(UsageError, match="part_size=5,242,880: expected 16,777,216 to"):
         WriteOptions(min_part_size=16 * MiB)
     with pytest.raises(UsageError, match="reserve"):
         WriteOptions(part_size=6 * MiB, reserve=6 * MiB + 1)

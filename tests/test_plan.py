@@ -32,7 +32,7 @@ def walk(plan: Plan, length: int | None = None) -> list[int]:
 def test_without_options_five_tib_fit_and_the_first_parts_are_small() -> None:
     plan = plan_parts(WriteOptions())
     sizes = walk(plan)
-    assert sizes[:1_280] == [8 * MiB] * 1_280  # the first ten gibibytes: growth comes late
+    assert sizes[:1_280] == [5 * MiB] * 1_280  # the first six gibibytes: growth comes late
     assert sum(sizes) == plan.capacity() >= 5 * TiB
     assert max(sizes) <= MAX_PART_SIZE
     assert len(walk(plan, 5 * TiB)) <= MAX_PARTS
@@ -107,7 +107,7 @@ def test_a_size_is_a_whole_number_of_bytes(options: dict[str, Any]) -> None:
 def test_a_hint_makes_no_part_larger_than_it_needs() -> None:
     hint = 90 * GiB
     assert plan_parts(WriteOptions(size_hint=hint)).size(0) == 11 * MiB
-    assert plan_parts(WriteOptions(size_hint=MiB)).size(0) == 8 * MiB
+    assert plan_parts(WriteOptions(size_hint=MiB)).size(0) == 5 * MiB
 
 
 @pytest.mark.parametrize("max_parts", [1, 2, 3, 10, 1_000])

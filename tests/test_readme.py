@@ -72,5 +72,5 @@ def test_the_memory_formula_is_that_of_the_defaults() -> None:
         defaults.memory_limit,
         (defaults.max_concurrency + 2) * defaults.part_size + defaults.reserve,
     )
-    assert formula == 80 << 20
-    assert "With the defaults that is 80 MiB" in README
+    assert formula == 128 << 20
+    assert "With the defaults that is 128 MiB" in README

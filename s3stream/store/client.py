@@ -39,8 +39,9 @@ _DEFAULT_CONFIG = {
     # aws-chunked with a trailer, which costs CPU and which many stores refuse.
     "request_checksum_calculation": "when_required",
     "response_checksum_validation": "when_required",
-    # Enough for a few writers at once; urllib3 throws connections above it away after one use.
-    "max_pool_connections": 64,
+    # As many parts as the memory of all writers together has room for, about; urllib3 throws
+    # connections above it away after one use.
+    "max_pool_connections": 200,
     "tcp_keepalive": True,
 }
 

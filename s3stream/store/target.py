@@ -66,6 +66,8 @@ class Target:
         check_name(bucket, key)
         self._parameters = Parameters(client, options.s3_additional_kwargs)
         self.pace = listen(client)
+        # More at once would each be a connection of its own that is thrown away afterwards.
+        self.connections: int = client.meta.config.max_pool_connections
         self._content_type = guess_content_type(key)
         self._algorithm = None if options.checksum is None else ALGORITHMS[options.checksum]
         self._condition: dict[str, str] = {}
