@@ -92,18 +92,17 @@ class Certificate:
 
 
 @contextlib.contextmanager
-def null_server(link: Link, certificate: Certificate) -> Iterator[Endpoint]:
+def null_server(link: Link, certificate: Certificate | None) -> Iterator[Endpoint]:
     """A null server in a process of its own, for as long as the `with` body runs."""
     command = [sys.executable, "-m", f"{__package__}.null_server"]
     command += ["--latency", str(link.latency), "--rate", str(link.rate)]
-    tls = link.scheme == "https"
-    if tls:
+    if certificate:
         command += ["--tls", str(certificate.cert), str(certificate.key)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout
             port = int(process.stdout.readline())
-            ca = str(certificate.ca) if tls else None
+            ca = str(certificate.ca) if certificate else None
             yield Endpoint(f"{link.scheme}://127.0.0.1:{port}", ca, link.even)
         finally:
             process.kill()
@@ -259,9 +258,9 @@ def run_all(plan: Plan) -> report.Tables:
     tables = plan.empty_tables()
     with contextlib.ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        certificate = Certificate.issue(directory)
+        certificates = {"https": Certificate.issue(directory), "http": None}
         endpoints = {
-            name: stack.enter_context(null_server(link, certificate))
+            name: stack.enter_context(null_server(link, certificates[link.scheme]))
             for name, link in plan.links.items()
         }
         for number in range(plan.rounds):
