@@ -7,6 +7,7 @@ body discards, whichever face it was.
 from __future__ import annotations
 
 import codecs
+import functools
 import io
 import threading
 import warnings
@@ -25,7 +26,7 @@ from .writer import S3Writer
 
 # Small writes are gathered in C up to this; larger ones go straight into a part. From 64 KiB on
 # it would copy twice what copyfileobj and most writers bring.
-BUFFER_SIZE = 32 * KiB
+BUFFER_SIZE = 63 * KiB
 
 
 _BYTE_ORDER_MARKS = {"utf-16": codecs.BOM_UTF16, "utf-32": codecs.BOM_UTF32}
@@ -44,6 +45,7 @@ class Mode:
     text: bool
 
 
+@functools.lru_cache(maxsize=64)
 def parse_mode(mode: str) -> Mode:
     """Take `wb xb rb` and their text forms apart; raises `UsageError` for anything else."""
     letters = set(str(mode))

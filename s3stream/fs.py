@@ -179,7 +179,8 @@ class S3StreamFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
             chosen.setdefault("part_size", block_size)
         options = WriteOptions(**{**self._writing, **chosen})
         parameters = {**self._parameters, **options.s3_additional_kwargs, **by_name}
-        options = dataclasses.replace(options, s3_additional_kwargs=parameters)
+        if parameters:
+            options = dataclasses.replace(options, s3_additional_kwargs=parameters)
         return S3Writer(
             bucket,
             key,
@@ -429,7 +430,7 @@ class S3StreamFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
         super().invalidate_cache(path)
 
     def _forget(self, path: str) -> None:
-        while path:
+        while path and len(self.dircache):
             self.dircache.pop(path, None)
             path = self._parent(path) if "/" in path else ""
         self.dircache.pop("", None)

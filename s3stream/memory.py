@@ -162,7 +162,9 @@ class Memory:
         with self._changed:
             self._budget.join(self)
             granted = self._grant(size)
-            recycled = next((b for b in self._free if len(b) == size), None) if granted else None
+            # The last to come back: it may still be in the processor's cache.
+            usable = (b for b in reversed(self._free) if len(b) == size)
+            recycled = next(usable, None) if granted else None
             if recycled is not None:
                 self._free = [b for b in self._free if b is not recycled]
             self._make_way()
