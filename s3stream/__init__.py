@@ -8,6 +8,7 @@ with s3stream.open("s3://bucket/key", "wb") as f:
 
 from __future__ import annotations
 
+from .budget import limit_memory
 from .endings import discard_on_sigterm
 from .errors import (
     AccessDeniedError,
@@ -25,7 +26,6 @@ from .errors import (
 )
 from .files import S3BufferedWriter, S3CompressedWriter, S3TextWriter
 from .fs import S3StreamFileSystem
-from .memory import limit_memory
 from .opening import open
 from .options import WriteOptions
 from .state import Checksum, UploadResult

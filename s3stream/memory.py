@@ -1,9 +1,8 @@
-"""Gives out and takes back the buffers that parts live in, within two limits.
+"""Gives out and takes back the buffers of one writer's parts, within its limit and the budget.
 
-Each writer has its own limit; all writers of the process together have one budget. Knows bytes and
-waiting, not parts or uploads. What may not have memory gets a memory-mapped temporary file instead;
-its space is reserved when it is given out, so that a full disk is an error there and not a crash
-at some later write.
+Knows bytes and waiting, not parts or uploads. What may not have memory gets a memory-mapped
+temporary file instead; its space is reserved when it is given out, so that a full disk is an error
+there and not a crash at some later write.
 """
 
 from __future__ import annotations
@@ -11,13 +10,12 @@ from __future__ import annotations
 import mmap
 import os
 import tempfile
-import threading
-import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, Any
 
-from .errors import S3StreamError, TooLargeError, UsageError
+from .budget import Budget, budget_of_process
+from .errors import S3StreamError, TooLargeError
 from .waiting import Cancellation, wait_for
 
 Buffer = bytearray | mmap.mmap
@@ -26,81 +24,6 @@ Buffer = bytearray | mmap.mmap
 _MAX_SPOOLED = 4
 # A writer with more than these has something on its way: one held back, one being filled.
 _KEPT = 2
-_DEFAULT_BUDGET = 1 << 30
-_SMALLEST_BUDGET = 1 << 20
-
-
-class Budget:
-    """The memory that all writers of a process share: never more than `limit` bytes given out.
-
-    Everything here is to be called while holding `changed`.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.peak = 0
-        self.changed = threading.Condition()
-        # By id. A garbage collection may end a writer in the middle of any line here, on the thread
-        # that has the lock: so nothing is iterated over but a copy, which is made in one step.
-        self._members: dict[int, weakref.ref[Memory]] = {}
-
-    def join(self, member: Memory) -> None:
-        """Count this writer's buffers from now on; until it leaves or is gone."""
-        self._members[id(member)] = weakref.ref(member)
-
-    def leave(self, member: Memory) -> None:
-        """Count this writer's buffers no more."""
-        self._members.pop(id(member), None)
-
-    @property
-    def alive(self) -> int:
-        """Bytes that are given out now."""
-        # Counted anew: what a writer holds that is gone itself is not missed for ever.
-        return sum(member.alive for member in self._present())
-
-    def has_room_for(self, size: int) -> bool:
-        """Whether so many bytes more can be given out."""
-        return size == 0 or self.alive + size <= self.limit
-
-    def make_way(self) -> None:
-        """Have what the writers keep for recycling come within the limit too."""
-        alive = self.alive
-        self.peak = max(self.peak, alive)
-        if alive + sum(member.kept for member in self._present()) > self.limit:
-            for member in self._present():
-                member._free.clear()
-
-    def _present(self) -> list[Memory]:
-        return [member for ref in list(self._members.values()) if (member := ref()) is not None]
-
-
-# By process too: a forked child starts with nothing given out.
-_BUDGETS: dict[int, Budget] = {}
-_limit = _DEFAULT_BUDGET
-
-
-def budget_of_process() -> Budget:
-    """The budget of this process."""
-    # setdefault is one step: a lock could be held by another thread at the moment of a fork.
-    return _BUDGETS.setdefault(os.getpid(), Budget(_limit))
-
-
-def limit_memory(limit: int) -> None:
-    """Set how many bytes the parts of all files of this process may hold in memory together.
-
-    The default is 1 GiB. Whoever gets no memory because of it waits for parts of its own that are
-    on their way, and if there are none its parts wait in temporary files. Raises `UsageError` for
-    less than 1 MiB.
-    """
-    global _limit  # noqa: PLW0603 - there is one process
-    whole: object = limit
-    if not isinstance(whole, int) or isinstance(whole, bool) or limit < _SMALLEST_BUDGET:
-        raise UsageError(f"limit={limit!r}: expected a whole number of bytes, at least 1 MiB")
-    _limit = limit
-    budget = budget_of_process()
-    with budget.changed:
-        budget.limit = limit
-        budget.changed.notify_all()
 
 
 class Memory:
@@ -144,6 +67,10 @@ class Memory:
     def kept(self) -> int:
         """Bytes of buffers kept for recycling."""
         return sum(map(len, self._free))
+
+    def drop_kept(self) -> None:
+        """Keep none for recycling; to be called while holding the budget's `changed`."""
+        self._free.clear()
 
     def take(self, size: int, room: int) -> Buffer:
         """Give out a buffer of `size` bytes, waiting until the limits allow it.
@@ -213,7 +140,7 @@ class Memory:
     def drop_free(self) -> None:
         """Let go of the buffers kept for recycling."""
         with self._changed:
-            self._free.clear()
+            self.drop_kept()
             if not self.alive:
                 self._budget.leave(self)
 
@@ -262,7 +189,7 @@ class Memory:
     def _make_way(self) -> None:
         # What is kept for recycling must not come on top of the limit.
         if self.alive + self.kept > self.limit:
-            self._free.clear()
+            self.drop_kept()
 
     def _wait_for(self, predicate: Callable[[], bool]) -> None:
         wait_for(self._changed, predicate, cancellation=self._cancellation)

@@ -12,7 +12,8 @@ import pytest
 
 import s3stream
 from s3stream import UsageError
-from s3stream.memory import Budget, Memory, budget_of_process
+from s3stream.budget import Budget, budget_of_process
+from s3stream.memory import Memory
 from tests.faults import Delay
 from tests.looking import assert_nothing, bytes_of, content, uploads
 from tests.proxy import Proxy

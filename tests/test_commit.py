@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import s3stream
-from s3stream import S3StreamError, UncertainError
-from tests.faults import Answer, ErrorIn200, Fault, LoseAnswer
+from s3stream import IntegrityError, S3StreamError, UncertainError
+from tests.faults import Answer, ChangeAnswer, ErrorIn200, Fault, LoseAnswer
 from tests.looking import bytes_of, content, exists, uploads
 from tests.proxy import Proxy
 from tests.servers import CANNOT
@@ -99,6 +99,27 @@ def test_a_lost_answer_to_an_exclusive_create_is_known_as_our_own(
     assert before.injected
     assert content(store, bucket, key) == bytes_of(size)
     assert uploads(store, bucket, key) == []
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        ChangeAnswer(rb"(?i)(content-length: )\d+", rb"\g<1>12345"),
+        ChangeAnswer(rb"(?i)(x-amz-checksum-crc64nvme: )\S+", rb"\g<1>AAAAAAAAAAA="),
+    ],
+    ids=["size", "checksum"],
+)
+def test_an_object_that_is_our_own_and_not_whole_is_no_success(
+    seaweedfs: Server, proxied: Server, proxy: Proxy, bucket: str, key: str, changed: ChangeAnswer
+) -> None:
+    file = _open(proxied, proxy, bucket, key, mode="xb")
+    file.write(bytes_of(SMALL))
+    proxy.inject("PutObject", LoseAnswer())
+    proxy.inject("HeadObject", changed)
+    with pytest.raises(IntegrityError, match="the store has"):
+        file.close()
+    assert len(proxy.injected) == 2
+    assert content(seaweedfs, bucket, key) == bytes_of(SMALL)
 
 
 @pytest.mark.parametrize("size", [SMALL, LARGE], ids=["put", "complete"])

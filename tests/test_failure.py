@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 import s3stream
 from s3stream import CleanupError, S3StreamError, S3Writer, WriteOptions
-from s3stream.memory import budget_of_process
+from s3stream.budget import budget_of_process
 from tests.faults import Answer, Hold, LoseAnswer
 from tests.looking import assert_nothing, bytes_of, content, exists, uploads, wait_for_threads
 

@@ -45,7 +45,8 @@ ROOMS = {
     # threads
     "waiting": Room("errors", "threading time"),
     "pace": Room("", "os threading"),
-    "memory": Room("errors waiting", "mmap os tempfile threading weakref"),
+    "budget": Room("errors", "os threading weakref"),
+    "memory": Room("budget errors waiting", "mmap os tempfile"),
     "sender": Room("pace waiting", "threading"),
     "endings": Room("", "atexit os signal sys threading time warnings weakref"),
     # boto3; its modules may import each other
@@ -69,7 +70,7 @@ ROOMS = {
     "fs": Room("errors files options store transaction uri writer", "fsspec os pathlib"),
     "opening": Room("errors files fs options store uri writer"),
     "uploads": Room("errors fs store"),
-    "__init__": Room("endings errors files fs memory opening options state uploads writer"),
+    "__init__": Room("budget endings errors files fs opening options state uploads writer"),
 }
 
 PURE = ("errors", "uri", "options", "checksums", "plan", "parts", "state")
@@ -196,10 +197,10 @@ def test_few_rooms_know_threads_and_one_knows_boto3() -> None:
     }
     assert knowing == {
         "threading": {
+            "budget",
             "cleanup",
             "endings",
             "files",
-            "memory",
             "pace",
             "sender",
             "store",

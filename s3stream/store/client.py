@@ -16,8 +16,10 @@ from botocore.auth import AUTH_TYPE_MAPS, S3SigV4Auth
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 from botocore.loaders import create_loader
+from urllib3.poolmanager import PoolKey
 
 from ..errors import AccessDeniedError, UsageError
+from ..options import MiB
 from .failures import translate
 
 CONNECTION_OPTIONS = (
@@ -98,6 +100,7 @@ def connect(
     _leave_payload_to_tls(client)
     _sign_without_copying(client)
     _name_ourselves_once(client)
+    _read_in_large_pieces(client)
     return client
 
 
@@ -127,6 +130,13 @@ def _name_ourselves_once(client: Any) -> None:
     creator = client._user_agent_creator
     said = creator.to_string()
     creator.to_string = lambda: said
+
+
+def _read_in_large_pieces(client: Any) -> None:
+    """Read parts that wait in files a mebibyte at a time: urllib3 reads and sends 16 KiB."""
+    # urllib3 1.26, which botocore takes too, has no such setting.
+    if "key_blocksize" in PoolKey._fields:
+        client._endpoint.http_session._manager.connection_pool_kw["blocksize"] = MiB
 
 
 _PLAIN_SIGNER = "s3v4-s3stream"

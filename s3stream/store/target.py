@@ -9,31 +9,26 @@ from __future__ import annotations
 import hashlib
 import logging
 import uuid
-from contextlib import suppress
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ..checksums import ALGORITHMS
-from ..errors import AlreadyExistsError, IntegrityError, S3StreamError, UncertainError
+from ..errors import IntegrityError, S3StreamError
 from ..options import WriteOptions
 from ..parts import Buffer, Part
 from ..state import Checksum, Receipt, UploadResult, combined_crc
 from ..waiting import Cancellation
-from .calls import be_quick, call, listen, lost_answers, never_reached
+from .calls import be_quick, call, listen, lost_answers
 from .failures import (
-    CONDITION_FAILED,
     UPLOAD_GONE,
     code_of,
     status_of,
-    translate,
     translated,
 )
 from .parameters import Parameters, check_name, guess_content_type
-
-# Carried by the metadata of a conditional write: the only thing that tells our object from another
-# writer's equal one when the answer to our own commit was lost.
-_WRITER_ID = "s3stream-writer"
+from .proof import WRITER_ID, Proof
+from .started import abort_once
 
 # A part that arrives at the store while its upload is being aborted may survive the abort.
 _ABORTS = 3
@@ -78,6 +73,8 @@ class Target:
             self._condition = {"IfNoneMatch": options.if_none_match}
         if self._condition:
             self._writer_id = uuid.uuid4().hex
+        exclusive = "IfNoneMatch" in self._condition
+        self._proof = Proof(self._algorithm, self._writer_id, exclusive=exclusive)
 
     def create(self) -> str:
         """Start a multipart upload and return its upload_id."""
@@ -118,7 +115,9 @@ class Target:
             answer = call(self._client, "put_object", {**arguments, "Body": body})
         except (ClientError, BotoCoreError) as error:
             etag = f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
-            head = self._prove(error, size=len(body), etag=etag, crc=crc, upload_id=None)
+            head = self._proof.of(
+                error, self._look, size=len(body), etag=etag, crc=crc, where=where
+            )
             return self._result(head, head["ETag"], len(body), 0, crc)
         self._check_answered_crc(answer, crc, where)
         return self._result(answer, answer["ETag"], len(body), 0, crc)
@@ -144,15 +143,15 @@ class Target:
             crc = combined_crc(receipts, algorithm)
             arguments |= {algorithm.field: algorithm.encode(crc), "ChecksumType": "FULL_OBJECT"}
         etag = _etag_of_parts(receipts)
+        where = self._where(upload_id)
         try:
             answer = call(self._client, "complete_multipart_upload", arguments | self._condition)
         except (ClientError, BotoCoreError) as error:
-            head = self._prove(error, size=size, etag=etag, crc=crc, upload_id=upload_id)
+            head = self._proof.of(error, self._look, size=size, etag=etag, crc=crc, where=where)
             return self._result(head, head["ETag"], size, len(receipts), crc)
-        where = self._where(upload_id)
         self._check_answered_crc(answer, crc, where)
         if algorithm is None or algorithm.field not in answer:
-            self._check_size(size, answer.get("ETag") or etag, where)
+            self._proof.check_size(self._look, size, answer.get("ETag") or etag, where)
         # Ceph 16 leaves the ETag of its first answer empty.
         return self._result(answer, answer.get("ETag") or etag, size, len(receipts), crc)
 
@@ -170,22 +169,14 @@ class Target:
             patience.request()
         with translated("cannot abort the upload", **self._where(upload_id)):
             for _ in range(_ABORTS):
-                if self._abort_once(upload_id, patience) or self._has_no_parts(upload_id, patience):
+                arguments = self._for("AbortMultipartUpload", UploadId=upload_id)
+                if abort_once(self._client, arguments, patience):
+                    return
+                if self._has_no_parts(upload_id, patience):
                     return
         raise S3StreamError(
             f"the store still lists parts after {_ABORTS} aborts", **self._where(upload_id)
         )
-
-    def _abort_once(self, upload_id: str, patience: Cancellation | None) -> bool:
-        """Whether the upload was gone already."""
-        arguments = self._for("AbortMultipartUpload", UploadId=upload_id)
-        try:
-            call(self._client, "abort_multipart_upload", arguments, patience)
-        except ClientError as error:
-            if code_of(error) not in UPLOAD_GONE:
-                raise
-            return True
-        return False
 
     def _has_no_parts(self, upload_id: str, patience: Cancellation | None) -> bool:
         arguments = self._for("ListParts", UploadId=upload_id)
@@ -197,71 +188,9 @@ class Target:
             return True
         return not answer.get("Parts")
 
-    def _prove(
-        self,
-        error: ClientError | BotoCoreError,
-        *,
-        size: int,
-        etag: str,
-        crc: int | None,
-        upload_id: str | None,
-    ) -> dict[str, Any]:
-        """Find out whether a commit that failed by its answer has made our object after all.
-
-        Returns the object's HeadObject answer when it is ours, else raises.
-        """
-        where = self._where(upload_id)
-        code, status = code_of(error), status_of(error)
-        failure = translate(error, "cannot publish", **where)
-        conflict = code in CONDITION_FAILED
-        if conflict and "IfNoneMatch" in self._condition:
-            failure = AlreadyExistsError("there is an object of this name already", **where)
-        refused = status is not None and status < 500 and code not in UPLOAD_GONE and not conflict
-        if never_reached(error) or ((refused or conflict) and not _was_retried(error)):
-            raise failure from error
-        try:
-            head = self._look()
-        except (ClientError, BotoCoreError) as unseen:
-            if code_of(unseen) in {"404", "NoSuchKey", "NotFound"} and status is not None:
-                raise failure from error
-            raise UncertainError(
-                f"the store did not say whether the object was published: {failure.message}; a look"
-                f" at it failed too ({type(unseen).__name__}: {unseen})",
-                **where,
-            ) from error
-        if self._is_ours(head, size, etag, crc):
-            return head
-        if "IfNoneMatch" in self._condition and head.get("ContentLength") != size:
-            # Whatever was answered, the object there is another writer's.
-            raise AlreadyExistsError("there is an object of this name already", **where) from error
-        gone_at_once = code in UPLOAD_GONE and not _was_retried(error)
-        if gone_at_once or ((refused or conflict) and not self._could_be_ours(head, size)):
-            raise failure from error
-        raise UncertainError(
-            f"the store did not say whether the object was published: {failure.message}; the object"
-            f" there now has {head.get('ContentLength')} bytes and ETag {head.get('ETag')}",
-            **where,
-        ) from error
-
     def _look(self) -> dict[str, Any]:
         mode = {} if self._algorithm is None else {"ChecksumMode": "ENABLED"}
         return call(self._client, "head_object", self._for("HeadObject", **mode))
-
-    def _is_ours(self, head: dict[str, Any], size: int, etag: str, crc: int | None) -> bool:
-        if self._writer_id is not None:
-            # Some stores give metadata back with a capital first letter.
-            found = {name.lower(): value for name, value in head.get("Metadata", {}).items()}
-            return found.get(_WRITER_ID) == self._writer_id
-        if head.get("ContentLength") != size:
-            return False
-        if self._algorithm is not None and crc is not None and self._algorithm.field in head:
-            return bool(head[self._algorithm.field] == self._algorithm.encode(crc))
-        return bool(etag) and head.get("ETag", "").strip('"') == etag.strip('"')
-
-    def _could_be_ours(self, head: dict[str, Any], size: int) -> bool:
-        """Whether an object that is not proved ours is not proved another's either."""
-        provable = self._algorithm is not None and self._algorithm.field in head
-        return self._writer_id is None and not provable and bool(head.get("ContentLength") == size)
 
     def _for(self, call: str, **arguments: Any) -> dict[str, Any]:
         given = self._parameters.of(call)
@@ -272,7 +201,7 @@ class Target:
         if self._content_type is not None:
             arguments.setdefault("ContentType", self._content_type)
         if self._writer_id is not None:
-            metadata = {**arguments.get("Metadata", {}), _WRITER_ID: self._writer_id}
+            metadata = {**arguments.get("Metadata", {}), WRITER_ID: self._writer_id}
             arguments["Metadata"] = metadata
         return arguments
 
@@ -303,17 +232,6 @@ class Target:
                 **where,
             )
 
-    def _check_size(self, size: int, etag: str, where: dict[str, Any]) -> None:
-        """Of a store that keeps no checksum, ask at least the size; it need not let us look."""
-        with suppress(ClientError, BotoCoreError):
-            head = self._look()
-            found = head.get("ContentLength")
-            # Another ETag is another object, written since by somebody else.
-            if found is not None and found != size and head.get("ETag") == etag:
-                raise IntegrityError(
-                    f"the store has an object of {found:,} bytes, {size:,} were written", **where
-                )
-
     def _result(
         self, answer: dict[str, Any], etag: str, size: int, parts: int, crc: int | None
     ) -> UploadResult:
@@ -333,10 +251,3 @@ def _etag_of_parts(receipts: list[Receipt]) -> str:
         return ""  # not MD5s (SSE-KMS, SSE-C, some stores): nothing to be derived
     whole = hashlib.md5(digests, usedforsecurity=False).hexdigest()
     return f'"{whole}-{len(receipts)}"'
-
-
-def _was_retried(error: ClientError | BotoCoreError) -> bool:
-    """Whether the store may have answered an earlier attempt that we did not hear."""
-    if isinstance(error, ClientError):
-        return bool(error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0))
-    return True

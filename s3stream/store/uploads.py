@@ -15,6 +15,7 @@ from ..errors import S3StreamError
 from .failures import NO_SUCH_UPLOAD, UPLOAD_GONE, code_of, translated
 from .pages import pages
 from .parameters import Parameters, check_name
+from .started import abort_once
 
 _RULE_ID = "s3stream: abort unfinished uploads"
 # rclone takes PutBucketLifecycleConfiguration for CreateBucket.
@@ -90,11 +91,7 @@ class Uploads:
         """Remove the upload and its parts; one that is not there any more is what we wanted."""
         arguments = self._for("AbortMultipartUpload", Key=upload.key, UploadId=upload.upload_id)
         with translated("cannot abort the upload", **self._where(upload)):
-            try:
-                self._client.abort_multipart_upload(**arguments)
-            except ClientError as error:
-                if code_of(error) not in UPLOAD_GONE:
-                    raise
+            abort_once(self._client, arguments, None)
 
     def expire(self, prefix: str, days: int) -> None:
         """Have the store abort uploads under `prefix` that are `days` old, by a lifecycle rule.

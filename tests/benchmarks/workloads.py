@@ -175,7 +175,7 @@ WORKLOADS: dict[str, Workload] = {
     "stream": Workload("writes of 1 MiB", stream),
     "fresh": Workload("writes of 1 MiB, a new bytes object each", fresh),
     "copy": Workload("shutil.copyfileobj, 64 KiB at a time", copy),
-    "lines": Workload("lines of 200 bytes", lines, share=1 / 16),
+    "lines": Workload("lines of 200 bytes (half a GiB of each)", lines, share=1 / 2),
     "objects": Workload("objects of 1 KiB, one after the other", objects, 1 / 1024, "object"),
     "parquet": Workload("pyarrow.parquet.write_table, 256 MiB of each GiB", parquet, share=1 / 4),
     "one-write": Workload("one write of everything (256 MiB of each GiB)", one_write, share=1 / 4),

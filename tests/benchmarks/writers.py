@@ -267,9 +267,17 @@ class Piped:
         self._done = thread.submit(self._upload, client, config, key)
         thread.shutdown(wait=False)
 
+    @property
+    def closed(self) -> bool:
+        return self._pipe.closed
+
+    def flush(self) -> None:
+        self._pipe.flush()
+
     def close(self) -> None:
-        self._pipe.close()
-        self._done.result()
+        if not self.closed:
+            self._pipe.close()
+            self._done.result()
 
     def _upload(self, client: Any, config: Any, key: str) -> None:
         with self._source:  # closed after a failure too: the producer's pipe breaks, no hang

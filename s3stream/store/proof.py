@@ -1,0 +1,140 @@
+"""The proof that an object is there and ours, when the answer to its commit did not say so.
+
+Looks at the object, by whatever call it is given, and judges; sends nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ..checksums import Algorithm
+from ..errors import AlreadyExistsError, IntegrityError, UncertainError
+from .calls import never_reached
+from .failures import CONDITION_FAILED, UPLOAD_GONE, code_of, status_of, translate
+
+# Carried by the metadata of a conditional write: the only thing that tells our object from another
+# writer's equal one when the answer to our own commit was lost.
+WRITER_ID = "s3stream-writer"
+
+
+class Proof:
+    """What is known of our object: its checksum's algorithm, and its writer's id if it has one.
+
+    `exclusive`: it must not replace another. `look`, which its methods are given, asks for the
+    HeadObject answer of what is there.
+    """
+
+    def __init__(
+        self,
+        algorithm: Algorithm | None,
+        writer_id: str | None,
+        *,
+        exclusive: bool,
+    ) -> None:
+        self._algorithm = algorithm
+        self._writer_id = writer_id
+        self._exclusive = exclusive
+
+    def of(
+        self,
+        error: ClientError | BotoCoreError,
+        look: Callable[[], dict[str, Any]],
+        *,
+        size: int,
+        etag: str,
+        crc: int | None,
+        where: dict[str, Any],
+    ) -> dict[str, Any]:
+        """Find out whether a commit that failed by its answer has made our object after all.
+
+        Returns the object's HeadObject answer when it is ours, else raises.
+        """
+        code, status = code_of(error), status_of(error)
+        failure = translate(error, "cannot publish", **where)
+        conflict = code in CONDITION_FAILED
+        if conflict and self._exclusive:
+            failure = AlreadyExistsError("there is an object of this name already", **where)
+        refused = status is not None and status < 500 and code not in UPLOAD_GONE and not conflict
+        if never_reached(error) or ((refused or conflict) and not _was_retried(error)):
+            raise failure from error
+        try:
+            head = look()
+        except (ClientError, BotoCoreError) as unseen:
+            if code_of(unseen) in {"404", "NoSuchKey", "NotFound"} and status is not None:
+                raise failure from error
+            raise UncertainError(
+                f"the store did not say whether the object was published: {failure.message}; a look"
+                f" at it failed too ({type(unseen).__name__}: {unseen})",
+                **where,
+            ) from error
+        if self._is_ours(head, size, etag, crc):
+            self._check(head, size, crc, where)
+            return head
+        if self._exclusive and head.get("ContentLength") != size:
+            # Whatever was answered, the object there is another writer's.
+            raise AlreadyExistsError("there is an object of this name already", **where) from error
+        gone_at_once = code in UPLOAD_GONE and not _was_retried(error)
+        if gone_at_once or ((refused or conflict) and not self._could_be_ours(head, size)):
+            raise failure from error
+        raise UncertainError(
+            f"the store did not say whether the object was published: {failure.message}; the object"
+            f" there now has {head.get('ContentLength')} bytes and ETag {head.get('ETag')}",
+            **where,
+        ) from error
+
+    def _check(
+        self, head: dict[str, Any], size: int, crc: int | None, where: dict[str, Any]
+    ) -> None:
+        # The writer's id proves whose it is, and not that all of it is there.
+        found = head.get("ContentLength")
+        if found != size:
+            raise IntegrityError(
+                f"the store has an object of {found:,} bytes, {size:,} were written", **where
+            )
+        if self._algorithm is not None and crc is not None:
+            ours, theirs = self._algorithm.encode(crc), head.get(self._algorithm.field)
+            if theirs not in {None, ours}:
+                raise IntegrityError(
+                    f"the store has {self._algorithm.name} {theirs}, what was written has {ours}",
+                    **where,
+                )
+
+    def _is_ours(self, head: dict[str, Any], size: int, etag: str, crc: int | None) -> bool:
+        if self._writer_id is not None:
+            # Some stores give metadata back with a capital first letter.
+            found = {name.lower(): value for name, value in head.get("Metadata", {}).items()}
+            return found.get(WRITER_ID) == self._writer_id
+        if head.get("ContentLength") != size:
+            return False
+        if self._algorithm is not None and crc is not None and self._algorithm.field in head:
+            return bool(head[self._algorithm.field] == self._algorithm.encode(crc))
+        return bool(etag) and head.get("ETag", "").strip('"') == etag.strip('"')
+
+    def _could_be_ours(self, head: dict[str, Any], size: int) -> bool:
+        """Whether an object that is not proved ours is not proved another's either."""
+        provable = self._algorithm is not None and self._algorithm.field in head
+        return self._writer_id is None and not provable and bool(head.get("ContentLength") == size)
+
+    def check_size(
+        self, look: Callable[[], dict[str, Any]], size: int, etag: str, where: dict[str, Any]
+    ) -> None:
+        """Of a store that keeps no checksum, ask at least the size; it need not let us look."""
+        with suppress(ClientError, BotoCoreError):
+            head = look()
+            found = head.get("ContentLength")
+            # Another ETag is another object, written since by somebody else.
+            if found is not None and found != size and head.get("ETag") == etag:
+                raise IntegrityError(
+                    f"the store has an object of {found:,} bytes, {size:,} were written", **where
+                )
+
+
+def _was_retried(error: ClientError | BotoCoreError) -> bool:
+    """Whether the store may have answered an earlier attempt that we did not hear."""
+    if isinstance(error, ClientError):
+        return bool(error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0))
+    return True
