@@ -127,10 +127,12 @@ class Connection:
             f"<Resource>{escape(self.exchange.path)}</Resource>"
             f"<RequestId>proxy-{self.exchange.number}</RequestId></Error>"
         ).encode()
-        fields = [("Content-Type", "application/xml"), ("Content-Length", str(len(xml))), *headers]
+        # A 204 has no body: what came after it would be read as the answer to the next request.
+        size = [] if status == 204 else [("Content-Length", str(len(xml)))]
+        fields = [("Content-Type", "application/xml"), *size, *headers]
         lines = "".join(f"{name}: {value}\r\n" for name, value in fields)
         yield f"HTTP/1.1 {status} {code}\r\n{lines}\r\n".encode("latin-1")
-        if self.exchange.method != "HEAD":
+        if self.exchange.method != "HEAD" and status != 204:
             yield xml
 
     def _deliver(self, answer: Iterator[bytes]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 import ssl
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -248,6 +249,20 @@ def test_an_answer_of_the_proxy(
     assert not is_there(direct, bucket, key)
     proxy.clear()
     once.put_object(Bucket=bucket, Key=key, Body=BODY)
+
+
+def test_an_answer_without_a_body_is_followed_by_the_next(proxy: Proxy) -> None:
+    proxy.inject("DeleteObject", Answer(204, "NoContent"))
+    proxy.inject("DeleteObject", Answer(503, "SlowDown"))
+    host, port = proxy.url.removeprefix("http://").split(":")
+    received = b""
+    with socket.create_connection((host, int(port))) as client:
+        for end in (b"\r\n\r\n", b"</Error>"):
+            client.sendall(b"DELETE /bucket/key HTTP/1.1\r\nHost: store\r\n\r\n")
+            while end not in received:
+                received += client.recv(4096)
+    assert received.count(b"HTTP/1.1 ") == 2
+    assert received.count(b"<Error>") == 1
 
 
 def test_an_error_in_200(once: S3Client, proxy: Proxy, bucket: str, key: str) -> None:
