@@ -26,9 +26,10 @@ from .errors import (
 )
 from .files import S3BufferedWriter, S3CompressedWriter, S3TextWriter
 from .fs import S3StreamFileSystem
+from .multipart import MultipartUpload
 from .opening import open
 from .options import WriteOptions
-from .state import Checksum, UploadResult
+from .state import Checksum, Receipt, UploadResult
 from .uploads import UnfinishedUpload, abort_uploads, expire_uploads, list_uploads
 from .writer import S3Writer
 
@@ -38,9 +39,11 @@ __all__ = [
     "Checksum",
     "CleanupError",
     "IntegrityError",
+    "MultipartUpload",
     "NotFoundError",
     "PreconditionError",
     "PrefixError",
+    "Receipt",
     "S3BufferedWriter",
     "S3CompressedWriter",
     "S3StreamError",

@@ -38,6 +38,10 @@ class Algorithm:
         """Write a checksum as S3 does: base64 of the big-endian bytes."""
         return base64.b64encode(value.to_bytes(self.width, "big")).decode("ascii")
 
+    def decode(self, text: str) -> int:
+        """Read a checksum that S3 has written."""
+        return int.from_bytes(base64.b64decode(text), "big")
+
 
 ALGORITHMS = {
     algorithm.name: algorithm

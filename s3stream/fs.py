@@ -39,6 +39,19 @@ _FSSPEC_OPTIONS = frozenset(
 OPEN_OPTIONS = frozenset({"cache_options", "cache_type", "size"})
 
 
+def take_connection(client: Any, options: dict[str, Any]) -> dict[str, Any]:
+    """Take out of `options` what a file system is made with: a connection's, or a ready `client`.
+
+    Raises `UsageError` when there are both.
+    """
+    connection = {name: options.pop(name) for name in CONNECTION_OPTIONS if name in options}
+    if client is None:
+        return connection
+    if connection:
+        raise UsageError(f"client= brings its own connection: drop {', '.join(connection)}")
+    return {"client": client, "skip_instance_cache": True}
+
+
 class S3StreamFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
     """Files in S3, `s3stream://bucket/key`.
 
@@ -167,27 +180,30 @@ class S3StreamFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
         bucket, key = split_path(path)
         if not bucket or not key:
             raise UsageError(f"{path!r} names no object: expected s3stream://bucket/key")
+        if block_size is not None:
+            kwargs.setdefault("part_size", block_size)
         # Reading options come along from callers who open both ways.
         chosen = {name: kwargs[name] for name in kwargs if name not in OPEN_OPTIONS}
-        by_name = {}
-        for name in [name for name in chosen if name not in OPTION_NAMES]:
-            # S3's own parameters begin with a capital, ours never do.
-            if not name[:1].isupper():
-                refuse_unknown("option", name, OPTION_NAMES)
-            by_name[name] = chosen.pop(name)
-        if block_size is not None:
-            chosen.setdefault("part_size", block_size)
-        options = WriteOptions(**{**self._writing, **chosen})
-        parameters = {**self._parameters, **options.s3_additional_kwargs, **by_name}
-        if parameters:
-            options = dataclasses.replace(options, s3_additional_kwargs=parameters)
         return S3Writer(
             bucket,
             key,
             client=self.client,
-            options=options,
+            options=self._write_options(chosen),
             on_commit=lambda result: self._forget(path),
         )
+
+    def _write_options(self, chosen: Mapping[str, Any]) -> WriteOptions:
+        """The defaults of this file system, and above them what was chosen for one object."""
+        # S3's own parameters begin with a capital, ours never do.
+        by_name = {name: chosen[name] for name in chosen if name[:1].isupper()}
+        ours = {name: chosen[name] for name in chosen if name not in by_name}
+        for name in ours:
+            refuse_unknown("option", name, OPTION_NAMES)
+        options = WriteOptions(**{**self._writing, **ours})
+        parameters = {**self._parameters, **options.s3_additional_kwargs, **by_name}
+        if parameters:
+            options = dataclasses.replace(options, s3_additional_kwargs=parameters)
+        return options
 
     # -- looking
 

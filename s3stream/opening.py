@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import IO, Any, Literal, overload
 
-from .errors import UsageError
 from .files import S3BufferedWriter, S3CompressedWriter, S3TextWriter, check_layers, parse_mode
-from .fs import OPEN_OPTIONS, S3StreamFileSystem, refuse_unknown
+from .fs import OPEN_OPTIONS, S3StreamFileSystem, refuse_unknown, take_connection
 from .options import OPTION_NAMES
 from .store import CONNECTION_OPTIONS
 from .uri import split_uri
@@ -116,11 +115,7 @@ def open(
     bucket, key = split_uri(uri)
     parsed = parse_mode(mode)
     compression = check_layers(parsed, key, buffering, encoding, errors, newline, compression)
-    connection = {name: options.pop(name) for name in CONNECTION_OPTIONS if name in options}
-    if client is not None and connection:
-        raise UsageError(f"client= brings its own connection: drop {', '.join(connection)}")
-    if client is not None:
-        connection = {"client": client, "skip_instance_cache": True}
+    connection = take_connection(client, options)
     for name in options:
         # S3's own parameters begin with a capital, ours never do.
         if not name[:1].isupper():

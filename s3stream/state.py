@@ -36,6 +36,7 @@ class Event(enum.Enum):
     PUBLISH = "publish"
     COMMIT = "commit"
     LOSE_SIGHT = "lose sight"
+    REFUSE = "refuse"
     DISCARD = "discard"
     SUSPEND = "suspend"
 
@@ -55,7 +56,9 @@ TABLE: dict[tuple[Phase, Event], Phase] = {
     (Phase.COMMITTING, Event.COMMIT): Phase.COMMITTED,
     (Phase.COMMITTING, Event.FAIL): Phase.FAILED,
     (Phase.COMMITTING, Event.LOSE_SIGHT): Phase.UNCERTAIN,
+    (Phase.COMMITTING, Event.REFUSE): Phase.STREAMING,  # of a held upload: parts may be mended
     (Phase.UNCERTAIN, Event.COMMIT): Phase.COMMITTED,  # the answer came after all
+    (Phase.UNCERTAIN, Event.PUBLISH): Phase.COMMITTING,  # a held upload is asked for again
     (Phase.FAILED, Event.FAIL): Phase.FAILED,  # later errors are heard, the first is kept
     (Phase.FAILED, Event.DISCARD): Phase.ABORTED,
 }
@@ -63,7 +66,11 @@ TABLE: dict[tuple[Phase, Event], Phase] = {
 
 @dataclass(frozen=True)
 class Receipt:
-    """The store has accepted a part. `crc` is ours, None when no checksum was asked for."""
+    """The store has accepted a part of `size` bytes; can be pickled, to travel to who completes.
+
+    `crc` is the part's checksum by the upload's algorithm: counted by us from what was sent, or
+    what the store says of a part that it has copied or lists; None where there is none.
+    """
 
     part_number: int
     size: int
@@ -157,10 +164,11 @@ class UploadState:
         return receipts
 
 
-def combined_crc(receipts: list[Receipt], algorithm: Algorithm) -> int:
-    """Derive the whole object's CRC from the parts' CRCs."""
+def combined_crc(receipts: list[Receipt], algorithm: Algorithm) -> int | None:
+    """Derive the whole object's CRC from the parts' CRCs; None where a part has none."""
     whole = 0
     for receipt in receipts:
-        assert receipt.crc is not None  # noqa: S101 - with an algorithm every part has one
+        if receipt.crc is None:
+            return None
         whole = algorithm.combine(whole, receipt.crc, receipt.size)
     return whole

@@ -201,7 +201,7 @@ class Transfer:
         def upload() -> Receipt:
             upload_id = self._state.upload_id
             assert upload_id is not None  # noqa: S101 - create has returned one, or has raised
-            return self._target.upload_part(upload_id, part)
+            return self._target.upload_part(upload_id, part.number, part.body)
 
         self._lend(part.body, upload, self._submit)
         self._absorb()

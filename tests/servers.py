@@ -53,10 +53,12 @@ ABILITIES = {
     "if-none-match-put": "heeds If-None-Match on PutObject",
     "lifecycle": "keeps lifecycle rules",
     "lifecycle-prefix": "takes lifecycle rules of the first version, with a Prefix and no Filter",
+    "list-checksums": "names the checksum of an upload, and of its parts, in ListParts",
     "list-parts-once": "lists a part that was sent again once only",
     "metadata-case": "keeps the names of metadata in lower case",
     "multipart-etag": "has as ETag the MD5 of the parts' MD5s and their number",
     "object-size": "refuses a Complete whose x-amz-mp-object-size is wrong",
+    "part-copy": "copies parts at the store",
     "part-gaps": "takes part numbers with gaps between",
     "part-order": "refuses a Complete which names the parts out of order",
     "part-sizes": "refuses a Complete with a small part before the last",
@@ -66,7 +68,7 @@ ABILITIES = {
     "undeclared-checksums": "takes checksums of parts whose algorithm Create did not name",
 }
 CANNOT: dict[str, frozenset[str]] = {
-    "seaweedfs": frozenset({"list-parts-once", "object-size"}),
+    "seaweedfs": frozenset({"list-checksums", "list-parts-once", "object-size"}),
     "ceph": frozenset(
         {
             "checksums",
@@ -75,6 +77,7 @@ CANNOT: dict[str, frozenset[str]] = {
             "if-match-complete",  # ignored, without a word
             "if-match-put",  # refuses the right ETag too
             "if-none-match-complete",  # ignored, without a word
+            "list-checksums",
             "object-size",
             "part-order",
             "part-subset",
@@ -93,9 +96,11 @@ CANNOT: dict[str, frozenset[str]] = {
             "if-none-match-put",
             "lifecycle",  # takes the rule for a CreateBucket, and the question for a listing
             "lifecycle-prefix",
+            "list-checksums",
             "metadata-case",  # Who for who
             "multipart-etag",  # in the answer of Complete only; HEAD has the MD5 of the whole
             "object-size",
+            "part-copy",  # takes it for a part without bytes
             "part-gaps",
             "part-sizes",
             "part-subset",

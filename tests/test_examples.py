@@ -44,9 +44,9 @@ class Run:
             "PYTHONWARNINGS": "",  # what a user sees, wherever the tests run
         }
 
-    def __call__(self, script: str, *arguments: str, scheme: str = "s3") -> str:
+    def __call__(self, script: str, *arguments: str, scheme: str = "s3", name: str = "") -> str:
         """Run a script to its end, which must be a good one; returns what it printed."""
-        url = f"{scheme}://{self._bucket}/{self._prefix}"
+        url = f"{scheme}://{self._bucket}/{self._prefix}{name}"
         done = subprocess.run(
             [sys.executable, "-W", "error::RuntimeWarning", EXAMPLES / script, *arguments, url],
             env=self._environ,
@@ -133,8 +133,32 @@ def check_copy_large_file(run: Run) -> None:
     assert f"size={len(large)}, parts=5" in printed
 
 
+def check_dask_workers(run: Run) -> None:
+    printed = run("dask_workers.py", name="/squares.bin")
+
+    assert run.names() == ["squares.bin"]
+    squares = b"".join((n * n).to_bytes(8, "big") for n in range(4_000_000))
+    assert run.content("squares.bin") == squares
+    assert "parts=4" in printed
+    assert "verified=True" in printed
+
+
+def check_many_processes(run: Run) -> None:
+    large = random.Random(21).randbytes(20 * MIB)
+    source = run.directory / "large.bin"
+    source.write_bytes(large)
+
+    printed = run("many_processes.py", str(source), name="/joined.bin")
+
+    assert run.names() == ["joined.bin"]
+    assert run.content("joined.bin") == large
+    assert f"size={len(large)}, parts=3" in printed
+
+
 CHECKS = {
     "copy_large_file.py": check_copy_large_file,
+    "dask_workers.py": check_dask_workers,
+    "many_processes.py": check_many_processes,
     "pandas_parquet.py": check_pandas_parquet,
     "pyarrow_tables.py": check_pyarrow_tables,
     "writing.py": check_writing,

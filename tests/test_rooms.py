@@ -42,6 +42,9 @@ ROOMS = {
     "plan": Room("errors options"),
     "parts": Room("errors options plan", "mmap"),  # mmap: the type of a spooled body
     "state": Room("checksums errors"),
+    "manifest": Room("errors state"),
+    # local files
+    "regions": Room("errors", "io os"),
     # threads
     "waiting": Room("errors", "threading time"),
     "pace": Room("", "os threading"),
@@ -51,7 +54,7 @@ ROOMS = {
     "endings": Room("", "atexit os signal sys threading time warnings weakref"),
     # boto3; its modules may import each other
     "store": Room(
-        "checksums errors options pace parts state waiting",
+        "checksums errors options pace parts regions state waiting",
         "boto3 botocore logging mimetypes threading urllib3 weakref",
     ),
     # shell
@@ -68,12 +71,17 @@ ROOMS = {
     ),
     "transaction": Room("cleanup errors files", "fsspec.transaction"),
     "fs": Room("errors files options store transaction uri writer", "fsspec os pathlib"),
-    "opening": Room("errors files fs options store uri writer"),
+    "opening": Room("files fs options store uri writer"),
     "uploads": Room("errors fs store"),
-    "__init__": Room("budget endings errors files fs opening options state uploads writer"),
+    "multipart": Room(
+        "checksums errors fs manifest options regions state store uri", "os threading"
+    ),
+    "__init__": Room(
+        "budget endings errors files fs multipart opening options state uploads writer"
+    ),
 }
 
-PURE = ("errors", "uri", "options", "checksums", "plan", "parts", "state")
+PURE = ("errors", "uri", "options", "checksums", "plan", "parts", "state", "manifest")
 
 # Of the standard library: computes and describes, reads no file, opens no socket, starts no thread.
 HARMLESS = frozenset(
@@ -201,6 +209,7 @@ def test_few_rooms_know_threads_and_one_knows_boto3() -> None:
             "cleanup",
             "endings",
             "files",
+            "multipart",
             "pace",
             "sender",
             "store",

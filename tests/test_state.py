@@ -41,6 +41,8 @@ LIVES = [
     ([Event.BEGIN, Event.DISCARD], Phase.ABORTED),
     ([Event.DISCARD], Phase.ABORTED),
     ([Event.BEGIN, Event.SUSPEND], Phase.SUSPENDED),
+    ([Event.BEGIN, Event.PREPARE, Event.PUBLISH, Event.REFUSE], Phase.STREAMING),
+    ([Event.PUBLISH, Event.LOSE_SIGHT, Event.PUBLISH, Event.COMMIT], Phase.COMMITTED),
 ]
 
 
@@ -58,6 +60,7 @@ def test_a_commit_on_its_way_can_neither_be_discarded_nor_begun_again() -> None:
         Event.COMMIT,
         Event.FAIL,
         Event.LOSE_SIGHT,
+        Event.REFUSE,
     }
 
 
@@ -150,6 +153,11 @@ def test_the_whole_crc_follows_from_the_parts(name: str, bodies: list[bytes]) ->
     assert combined_crc(receipts, algorithm) == algorithm.compute(b"".join(bodies))
 
 
+def test_without_the_crc_of_every_part_there_is_none_of_the_whole() -> None:
+    receipts = [Receipt(1, 3, '"e"', 7), Receipt(2, 3, '"e"', None)]
+    assert combined_crc(receipts, ALGORITHMS["crc32"]) is None
+
+
 @pytest.mark.parametrize(
     ("name", "value", "encoded"),
     [
@@ -164,6 +172,7 @@ def test_checksums_are_the_standard_ones_in_s3s_notation(
     algorithm = ALGORITHMS[name]
     assert algorithm.compute(b"123456789") == value
     assert algorithm.encode(value) == encoded
+    assert algorithm.decode(encoded) == value
     assert algorithm.field == f"Checksum{name.upper()}"
 
 

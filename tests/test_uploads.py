@@ -185,6 +185,9 @@ class RepeatingClient:
         self.asked: list[dict[str, Any]] = []
         self.page = {"IsTruncated": True, **following}
 
+    def _get_credentials(self) -> None:
+        """There are none to be renewed."""
+
     def list_multipart_uploads(self, **arguments: Any) -> dict[str, Any]:
         self.asked.append(arguments)
         return self.page

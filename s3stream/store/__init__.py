@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from .client import CONNECTION_OPTIONS, connect
+from .failures import is_not_allowed
 from .objects import Objects, Version
 from .parameters import Parameters
-from .target import Target
+from .started import Listing
+from .target import Origin, Target
 from .uploads import StartedUpload, Uploads
 
 __all__ = [
     "CONNECTION_OPTIONS",
+    "Listing",
     "Objects",
+    "Origin",
     "Parameters",
     "StartedUpload",
     "Target",
     "Uploads",
     "Version",
     "connect",
+    "is_not_allowed",
 ]

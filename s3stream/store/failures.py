@@ -32,6 +32,8 @@ OBJECT_GONE = frozenset({"NoSuchKey", "NoSuchVersion", "404", "NotFound"})
 CHANGED_ON_THE_WAY = frozenset({"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch"})
 EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException"})
 SLOW_DOWN = frozenset({"SlowDown", "ServiceUnavailable", "RequestLimitExceeded", "503", "429"})
+# By status: forbidden, or a store that has no such call.
+NOT_ALLOWED = frozenset({403, 405, 501})
 CONDITION_FAILED = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412"})
 
 _BY_CODE: dict[str, type[S3StreamError]] = {
@@ -88,6 +90,11 @@ def status_of(error: BaseException) -> int | None:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         return None if status is None else int(status)
     return None
+
+
+def is_not_allowed(error: S3StreamError) -> bool:
+    """Whether the store refuses calls of this kind, whatever they ask for."""
+    return error.__cause__ is not None and status_of(error.__cause__) in NOT_ALLOWED
 
 
 def translate(error: BaseException, doing: str, **where: Any) -> S3StreamError:

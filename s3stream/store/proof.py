@@ -5,6 +5,7 @@ Looks at the object, by whatever call it is given, and judges; sends nothing els
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -13,8 +14,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ..checksums import Algorithm
 from ..errors import AlreadyExistsError, IntegrityError, UncertainError
+from ..state import Receipt
 from .calls import never_reached
-from .failures import CONDITION_FAILED, UPLOAD_GONE, code_of, status_of, translate
+from .failures import CONDITION_FAILED, OBJECT_GONE, UPLOAD_GONE, code_of, status_of, translate
 
 # Carried by the metadata of a conditional write: the only thing that tells our object from another
 # writer's equal one when the answer to our own commit was lost.
@@ -86,6 +88,42 @@ class Proof:
             **where,
         ) from error
 
+    def find(
+        self,
+        look: Callable[[], dict[str, Any]],
+        *,
+        size: int,
+        etag: str,
+        crc: int | None,
+        where: dict[str, Any],
+    ) -> dict[str, Any] | None:
+        """Find out whether an upload that is gone has become our object.
+
+        Returns the object's HeadObject answer when it is ours, None when there is no object, or for
+        certain another writer's. Raises `UncertainError` when that cannot be told.
+        """
+        try:
+            head = look()
+        except (ClientError, BotoCoreError) as unseen:
+            if code_of(unseen) in OBJECT_GONE:
+                return None
+            raise UncertainError(
+                "the upload is gone, completed or aborted, and a look at the object failed:"
+                f" {type(unseen).__name__}: {unseen}",
+                **where,
+            ) from unseen
+        if self._is_ours(head, size, etag, crc):
+            self._check(head, size, crc, where)
+            return head
+        if self._writer_id is not None:
+            return None
+        raise UncertainError(
+            "the upload is gone, completed or aborted; the object there now has"
+            f" {head.get('ContentLength')} bytes and ETag {head.get('ETag')}, which is not what"
+            f" these parts make ({size:,} bytes)",
+            **where,
+        )
+
     def _check(
         self, head: dict[str, Any], size: int, crc: int | None, where: dict[str, Any]
     ) -> None:
@@ -138,3 +176,13 @@ def _was_retried(error: ClientError | BotoCoreError) -> bool:
     if isinstance(error, ClientError):
         return bool(error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0))
     return True
+
+
+def etag_of_parts(receipts: list[Receipt]) -> str:
+    """What S3 makes a multipart object's ETag of: the MD5 of the parts' MD5s, and their number."""
+    try:
+        digests = b"".join(bytes.fromhex(receipt.etag.strip('"')) for receipt in receipts)
+    except ValueError:
+        return ""  # not MD5s (SSE-KMS, SSE-C, some stores): nothing to be derived
+    whole = hashlib.md5(digests, usedforsecurity=False).hexdigest()
+    return f'"{whole}-{len(receipts)}"'

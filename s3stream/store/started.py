@@ -1,17 +1,70 @@
-"""What can be asked of a started upload by whoever has the arguments of the call ready: its end.
+"""What can be asked of a started upload by whoever has the arguments of the call ready.
 
-Neither knows nor chooses the upload.
+Its parts and its end; neither knows nor chooses the upload.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Any
 
 from botocore.exceptions import ClientError
 
+from ..checksums import ALGORITHMS, Algorithm
+from ..state import Receipt
 from ..waiting import Cancellation
 from .calls import call
 from .failures import UPLOAD_GONE, code_of
+from .pages import pages
+
+_NEVER = datetime.min.replace(tzinfo=timezone.utc)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a store says of an upload: its parts, and the checksum that it was started with.
+
+    `parts`: by part number, in order. Each but one of a store that lists a part which was sent
+    again once more has one receipt; the last is the newest, as far as the store tells.
+    `checksum`: S3's name of the algorithm, None where none is named. `composite`: of the whole
+    object there is no checksum, only one of the parts' checksums.
+    """
+
+    parts: dict[int, tuple[Receipt, ...]]
+    checksum: str | None
+    composite: bool
+
+
+def list_parts(client: Any, arguments: dict[str, Any], where: dict[str, Any]) -> Listing:
+    """List all parts of an upload. Raises botocore's errors."""
+    found: list[dict[str, Any]] = []
+    checksum = kind = None
+    for page in pages(
+        lambda **following: call(client, "list_parts", following),
+        ("PartNumberMarker",),
+        arguments,
+        where,
+    ):
+        found += page.get("Parts", ())
+        checksum = page.get("ChecksumAlgorithm", checksum)
+        kind = page.get("ChecksumType", kind)
+    found.sort(key=lambda part: (part["PartNumber"], part.get("LastModified", _NEVER)))
+    algorithm = ALGORITHMS.get((checksum or "").lower())
+    parts: dict[int, tuple[Receipt, ...]] = {}
+    for part in found:
+        number = part["PartNumber"]
+        parts[number] = (*parts.get(number, ()), _receipt(part, algorithm))
+    # Only CRC64NVME has no other kind:
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html
+    composite = kind == "COMPOSITE" or (kind is None and checksum not in {None, "CRC64NVME"})
+    return Listing(parts, checksum, composite)
+
+
+def _receipt(part: dict[str, Any], algorithm: Algorithm | None) -> Receipt:
+    said = None if algorithm is None else part.get(algorithm.field)
+    crc = algorithm.decode(said) if algorithm is not None and said else None
+    return Receipt(part["PartNumber"], part["Size"], part["ETag"], crc)
 
 
 def abort_once(client: Any, arguments: dict[str, Any], patience: Cancellation | None) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import uuid
+from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -16,34 +17,42 @@ from botocore.exceptions import BotoCoreError, ClientError
 from ..checksums import ALGORITHMS
 from ..errors import IntegrityError, S3StreamError
 from ..options import WriteOptions
-from ..parts import Buffer, Part
+from ..parts import Buffer
 from ..state import Checksum, Receipt, UploadResult, combined_crc
 from ..waiting import Cancellation
+from .bodies import Body, crc_of, size_of
 from .calls import be_quick, call, listen, lost_answers
-from .failures import (
-    UPLOAD_GONE,
-    code_of,
-    status_of,
-    translated,
-)
+from .failures import NOT_ALLOWED, UPLOAD_GONE, code_of, status_of, translated
 from .parameters import Parameters, check_name, guess_content_type
-from .proof import WRITER_ID, Proof
-from .started import abort_once
+from .proof import WRITER_ID, Proof, etag_of_parts
+from .started import Listing, abort_once, list_parts
 
 # A part that arrives at the store while its upload is being aborted may survive the abort.
 _ABORTS = 3
 _HURRIED_SECONDS = 2.0
-# Forbidden, or a store that has no such call.
-_MAY_NOT_LIST = frozenset({403, 405, 501})
+
 
 _log = logging.getLogger("s3stream")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """How an upload was begun, as far as whoever takes it up has to know.
+
+    `writer_id`: in the metadata of an object that is published under a condition. `composite`: it
+    was begun with a checksum of the parts' checksums, and will have none of the whole object.
+    """
+
+    writer_id: str | None = None
+    composite: bool = False
 
 
 class Target:
     """The object `key` of `bucket`, as these options want it written.
 
     Raises `UsageError` for S3 parameters that cannot be. Sends nothing when made. A `cancellation`
-    ends the repeating of calls that start an upload or send a part.
+    ends the repeating of calls that start an upload or send a part. `origin` is that of an upload
+    that was begun by another Target.
     """
 
     def __init__(
@@ -53,6 +62,7 @@ class Target:
         key: str,
         options: WriteOptions,
         cancellation: Cancellation | None = None,
+        origin: Origin | None = None,
     ) -> None:
         self.bucket = bucket
         self.key = key
@@ -66,15 +76,13 @@ class Target:
         self._content_type = guess_content_type(key)
         self._algorithm = None if options.checksum is None else ALGORITHMS[options.checksum]
         self._condition: dict[str, str] = {}
-        self._writer_id: str | None = None
         if options.if_match is not None:
             self._condition = {"IfMatch": options.if_match}
         if options.if_none_match is not None:
             self._condition = {"IfNoneMatch": options.if_none_match}
-        if self._condition:
-            self._writer_id = uuid.uuid4().hex
+        self.origin = origin or Origin(uuid.uuid4().hex if self._condition else None)
         exclusive = "IfNoneMatch" in self._condition
-        self._proof = Proof(self._algorithm, self._writer_id, exclusive=exclusive)
+        self._proof = Proof(self._algorithm, self.origin.writer_id, exclusive=exclusive)
 
     def create(self) -> str:
         """Start a multipart upload and return its upload_id."""
@@ -94,17 +102,73 @@ class Target:
             )
         return str(answer["UploadId"])
 
-    def upload_part(self, upload_id: str, part: Part) -> Receipt:
+    def upload_part(self, upload_id: str, number: int, body: Body) -> Receipt:
         """Send a part. Raises `IntegrityError` when the store has counted another checksum."""
-        where = self._where(upload_id, part.number)
-        arguments = self._for("UploadPart", UploadId=upload_id, PartNumber=part.number)
-        crc = self._add_checksum(arguments, part.body)
+        where = self._where(upload_id, number)
+        arguments = self._for("UploadPart", UploadId=upload_id, PartNumber=number)
+        crc = self._add_checksum(arguments, body)
         with translated("cannot upload", **where):
             answer = call(
-                self._client, "upload_part", {**arguments, "Body": part.body}, self._cancellation
+                self._client, "upload_part", {**arguments, "Body": body}, self._cancellation
             )
         self._check_answered_crc(answer, crc, where)
-        return Receipt(part.number, part.size, answer["ETag"], crc)
+        return Receipt(number, size_of(body), answer["ETag"], crc)
+
+    def look_at_source(self, source: tuple[str, str]) -> tuple[int, str]:
+        """Bytes and ETag of an object that is to be copied. Raises `NotFoundError` without one."""
+        bucket, key = source
+        arguments: dict[str, Any] = {"Bucket": bucket, "Key": key}
+        copying = self._parameters.of("UploadPartCopy")
+        # Of the parameters of a copy some are the source's: for looking at it they lose the prefix.
+        prefix = "CopySource"
+        arguments |= {
+            name.removeprefix(prefix): value
+            for name, value in copying.items()
+            if name.startswith(f"{prefix}SSE") or name == "RequestPayer"
+        }
+        with translated("cannot find what is to be copied", bucket=bucket, key=key):
+            answer = call(self._client, "head_object", arguments)
+        return answer["ContentLength"], answer["ETag"]
+
+    def copy_part(
+        self,
+        upload_id: str,
+        number: int,
+        source: tuple[str, str],
+        etag: str,
+        byte_range: tuple[int, int] | None,
+        size: int,
+    ) -> Receipt:
+        """Have the store make a part of `size` bytes, in `byte_range` or all, of another object.
+
+        Raises `PreconditionError` when that object has another ETag by now.
+        """
+        bucket, key = source
+        where = self._where(upload_id, number)
+        arguments = self._for("UploadPartCopy", UploadId=upload_id, PartNumber=number)
+        arguments |= {"CopySource": {"Bucket": bucket, "Key": key}, "CopySourceIfMatch": etag}
+        if byte_range is not None:
+            arguments["CopySourceRange"] = f"bytes={byte_range[0]}-{byte_range[1] - 1}"
+        with translated(f"cannot copy s3://{bucket}/{key}", **where):
+            answer = call(self._client, "upload_part_copy", arguments, self._cancellation)
+        made = answer.get("CopyPartResult", {})
+        if "ETag" not in made:
+            # rclone takes it for an UploadPart without bytes.
+            raise S3StreamError(
+                "the store does not copy parts: its answer names none; send the part", **where
+            )
+        said = None if self._algorithm is None else made.get(self._algorithm.field)
+        crc = self._algorithm.decode(said) if self._algorithm is not None and said else None
+        return Receipt(number, size, made["ETag"], crc)
+
+    def list_parts(self, upload_id: str) -> Listing:
+        """The parts that the store has, which is the truth about an upload.
+
+        Raises `NotFoundError` when there is no such upload (any more).
+        """
+        where = self._where(upload_id)
+        with translated("cannot list the parts", **where):
+            return list_parts(self._client, self._for("ListParts", UploadId=upload_id), where)
 
     def put(self, body: Buffer) -> UploadResult:
         """Write the whole object in one call."""
@@ -138,11 +202,11 @@ class Target:
             parts.append(part)
         arguments = self._for("CompleteMultipartUpload", UploadId=upload_id)
         arguments |= {"MultipartUpload": {"Parts": parts}, "MpuObjectSize": size}
-        crc = None
+        etag, crc = etag_of_parts(receipts), self._crc_of_parts(receipts)
         if algorithm is not None:
-            crc = combined_crc(receipts, algorithm)
-            arguments |= {algorithm.field: algorithm.encode(crc), "ChecksumType": "FULL_OBJECT"}
-        etag = _etag_of_parts(receipts)
+            arguments["ChecksumType"] = "COMPOSITE" if self.origin.composite else "FULL_OBJECT"
+            if crc is not None:
+                arguments[algorithm.field] = algorithm.encode(crc)
         where = self._where(upload_id)
         try:
             answer = call(self._client, "complete_multipart_upload", arguments | self._condition)
@@ -150,10 +214,20 @@ class Target:
             head = self._proof.of(error, self._look, size=size, etag=etag, crc=crc, where=where)
             return self._result(head, head["ETag"], size, len(receipts), crc)
         self._check_answered_crc(answer, crc, where)
-        if algorithm is None or algorithm.field not in answer:
+        if crc is None or algorithm is None or algorithm.field not in answer:
             self._proof.check_size(self._look, size, answer.get("ETag") or etag, where)
         # Ceph 16 leaves the ETag of its first answer empty.
         return self._result(answer, answer.get("ETag") or etag, size, len(receipts), crc)
+
+    def find(self, upload_id: str, receipts: list[Receipt], size: int) -> UploadResult | None:
+        """The object of an upload that is gone, when it is proved to be made of just these parts.
+
+        None when there is none, or another writer's. Raises `UncertainError` when nobody can tell.
+        """
+        etag, crc = etag_of_parts(receipts), self._crc_of_parts(receipts)
+        where = self._where(upload_id)
+        head = self._proof.find(self._look, size=size, etag=etag, crc=crc, where=where)
+        return None if head is None else self._result(head, head["ETag"], size, len(receipts), crc)
 
     def abort(self, upload_id: str, *, hurried: bool = False) -> None:
         """Remove the upload and its parts, and see that they are gone.
@@ -183,7 +257,7 @@ class Target:
         try:
             answer = call(self._client, "list_parts", arguments, patience)
         except ClientError as error:
-            if code_of(error) not in UPLOAD_GONE and status_of(error) not in _MAY_NOT_LIST:
+            if code_of(error) not in UPLOAD_GONE and status_of(error) not in NOT_ALLOWED:
                 raise
             return True
         return not answer.get("Parts")
@@ -200,8 +274,8 @@ class Target:
         arguments = self._for(call)
         if self._content_type is not None:
             arguments.setdefault("ContentType", self._content_type)
-        if self._writer_id is not None:
-            metadata = {**arguments.get("Metadata", {}), WRITER_ID: self._writer_id}
+        if self.origin.writer_id is not None:
+            metadata = {**arguments.get("Metadata", {}), WRITER_ID: self.origin.writer_id}
             arguments["Metadata"] = metadata
         return arguments
 
@@ -213,10 +287,14 @@ class Target:
             "part_number": part_number,
         }
 
-    def _add_checksum(self, arguments: dict[str, Any], body: Buffer) -> int | None:
+    def _crc_of_parts(self, receipts: list[Receipt]) -> int | None:
+        whole = self._algorithm is not None and not self.origin.composite
+        return combined_crc(receipts, self._algorithm) if self._algorithm and whole else None
+
+    def _add_checksum(self, arguments: dict[str, Any], body: Body) -> int | None:
         if self._algorithm is None:
             return None
-        crc = self._algorithm.compute(body)
+        crc = crc_of(self._algorithm, body)
         arguments[self._algorithm.field] = self._algorithm.encode(crc)
         return crc
 
@@ -241,13 +319,3 @@ class Target:
             checksum = Checksum(self._algorithm.name, self._algorithm.encode(crc), verified)
         version_id = answer.get("VersionId")
         return UploadResult(self.bucket, self.key, etag, version_id, size, parts, checksum)
-
-
-def _etag_of_parts(receipts: list[Receipt]) -> str:
-    """What S3 makes a multipart object's ETag of: the MD5 of the parts' MD5s, and their number."""
-    try:
-        digests = b"".join(bytes.fromhex(receipt.etag.strip('"')) for receipt in receipts)
-    except ValueError:
-        return ""  # not MD5s (SSE-KMS, SSE-C, some stores): nothing to be derived
-    whole = hashlib.md5(digests, usedforsecurity=False).hexdigest()
-    return f'"{whole}-{len(receipts)}"'

@@ -15,7 +15,7 @@ from ..errors import S3StreamError
 from .failures import NO_SUCH_UPLOAD, UPLOAD_GONE, code_of, translated
 from .pages import pages
 from .parameters import Parameters, check_name
-from .started import abort_once
+from .started import abort_once, list_parts
 
 _RULE_ID = "s3stream: abort unfinished uploads"
 # rclone takes PutBucketLifecycleConfiguration for CreateBucket.
@@ -71,21 +71,16 @@ class Uploads:
 
     def measure(self, upload: StartedUpload) -> tuple[int, int] | None:
         """How many parts an upload has, and their bytes; None when it is not there any more."""
-        sizes: dict[int, int] = {}
         where = self._where(upload)
         arguments = self._for("ListParts", Key=upload.key, UploadId=upload.upload_id)
         with translated("cannot list the parts", **where):
             try:
-                for page in pages(self._client.list_parts, ("PartNumberMarker",), arguments, where):
-                    # SeaweedFS lists a part that was sent twice twice.
-                    sizes.update(
-                        (part["PartNumber"], part["Size"]) for part in page.get("Parts", ())
-                    )
+                parts = list_parts(self._client, arguments, where).parts
             except ClientError as error:
                 if code_of(error) in UPLOAD_GONE:
                     return None
                 raise
-        return len(sizes), sum(sizes.values())
+        return len(parts), sum(receipts[-1].size for receipts in parts.values())
 
     def abort(self, upload: StartedUpload) -> None:
         """Remove the upload and its parts; one that is not there any more is what we wanted."""
