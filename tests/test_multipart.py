@@ -10,8 +10,10 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from dataclasses import replace
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +28,8 @@ from s3stream import (
     UncertainError,
     UsageError,
 )
+from s3stream.checksums import ALGORITHMS
+from s3stream.store.started import list_parts
 from tests.faults import Answer, Hold, LoseAnswer
 from tests.looking import assert_nothing, bytes_of, content, exists, uploads
 from tests.servers import CANNOT
@@ -202,19 +206,83 @@ def test_an_upload_with_a_checksum_that_is_not_ours_is_not_taken_up(
     client.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=begun["UploadId"])
 
 
-def test_threads_share_a_file(seaweedfs: Server, bucket: str, key: str, tmp_path: Path) -> None:
-    whole = bytes_of(6 * PART)
-    path = tmp_path / "data"
-    path.write_bytes(whole)
+class OneAtATime(io.BytesIO):
+    """A file that complains when another thread reads than the one that has sought."""
+
+    by: int | None = None
+
+    def seek(self, *where: int) -> int:
+        self.by = threading.get_ident()
+        at = super().seek(*where)
+        time.sleep(0)  # the other threads may go on
+        return at
+
+    def read(self, size: int | None = -1) -> bytes:
+        assert self.by == threading.get_ident()
+        return super().read(size)
+
+
+def test_threads_share_a_file(seaweedfs: Server, bucket: str, key: str) -> None:
     upload = create(seaweedfs, bucket, key)
-    with path.open("rb") as file, ThreadPoolExecutor(6) as pool:
+    file = OneAtATime(DATA)
 
-        def send_one(number: int) -> Receipt:
-            return upload.upload_part_from_file(number, file, (number - 1) * PART, PART)
+    def send_one(number: int) -> Receipt:
+        return upload.upload_part_from_file(number, file, number * 10, 10)
 
-        receipts = list(pool.map(send_one, range(1, 7)))
-    upload.complete(receipts)
-    assert content(seaweedfs, bucket, key) == whole
+    with ThreadPoolExecutor(6) as pool:
+        receipts = list(pool.map(send_one, range(1, 61)))
+    compute = ALGORITHMS["crc64nvme"].compute
+    assert [r.crc for r in receipts] == [compute(DATA[n * 10 : n * 10 + 10]) for n in range(1, 61)]
+    upload.abort()
+
+
+class ListingClient:
+    """A store that lists parts as one pleases."""
+
+    def __init__(self, **page: Any) -> None:
+        self.page = page
+
+    def _get_credentials(self) -> None:
+        """There are none to be renewed."""
+
+    def list_parts(self, **arguments: Any) -> dict[str, Any]:
+        return self.page
+
+
+@pytest.mark.parametrize(
+    ("said", "checksum", "composite"),
+    [
+        ({}, None, False),
+        ({"ChecksumAlgorithm": "CRC64NVME"}, "CRC64NVME", False),
+        ({"ChecksumAlgorithm": "CRC32"}, "CRC32", True),
+        ({"ChecksumAlgorithm": "CRC32", "ChecksumType": "FULL_OBJECT"}, "CRC32", False),
+        ({"ChecksumAlgorithm": "CRC32C", "ChecksumType": "COMPOSITE"}, "CRC32C", True),
+        ({"ChecksumAlgorithm": "SHA256", "ChecksumType": "COMPOSITE"}, "SHA256", True),
+    ],
+)
+def test_what_a_listing_says_of_the_checksum(
+    said: dict[str, str], checksum: str | None, composite: bool
+) -> None:
+    listing = list_parts(ListingClient(**said), {}, {})
+    assert (listing.parts, listing.checksum, listing.composite) == ({}, checksum, composite)
+
+
+def test_the_newest_of_a_part_that_is_listed_twice_comes_last() -> None:
+    def part(etag: str, second: int | None, number: int = 1) -> dict[str, Any]:
+        at = (
+            {}
+            if second is None
+            else {"LastModified": datetime(2026, 1, 1, 0, 0, second, tzinfo=timezone.utc)}
+        )
+        crc = {"ChecksumCRC32": "y/Q5Jg=="}
+        return {"PartNumber": number, "Size": 5, "ETag": etag, **crc, **at}
+
+    page = [part("b", 2), part("c", 3), part("a", 1), part("d", None, number=2)]
+    listing = list_parts(ListingClient(Parts=page, ChecksumAlgorithm="CRC32"), {}, {})
+    assert [receipt.etag for receipt in listing.parts[1]] == ["a", "b", "c"]
+    assert listing.parts[2] == (Receipt(2, 5, "d", 0xCBF43926),)
+    unnamed = list_parts(ListingClient(Parts=page), {}, {})
+    assert unnamed.parts[2] == (Receipt(2, 5, "d", None),)
 
 
 def test_a_part_that_is_sent_again_takes_the_place_of_the_first(
