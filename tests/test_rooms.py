@@ -43,6 +43,7 @@ ROOMS = {
     "parts": Room("errors options plan", "mmap"),  # mmap: the type of a spooled body
     "state": Room("checksums errors"),
     "manifest": Room("errors state"),
+    "checkpoint": Room("errors options state"),
     # local files
     "regions": Room("errors", "io os"),
     # threads
@@ -81,7 +82,7 @@ ROOMS = {
     ),
 }
 
-PURE = ("errors", "uri", "options", "checksums", "plan", "parts", "state", "manifest")
+PURE = ("errors", "uri", "options", "checksums", "plan", "parts", "state", "manifest", "checkpoint")
 
 # Of the standard library: computes and describes, reads no file, opens no socket, starts no thread.
 HARMLESS = frozenset(

@@ -1,0 +1,89 @@
+"""What is written down of an upload, and read again."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from s3stream import Receipt, UsageError, WriteOptions
+from s3stream.checkpoint import CHECKPOINTED, Checkpoint, Tail
+
+OPTIONS = {name: getattr(WriteOptions(), name) for name in CHECKPOINTED}
+ONE = Checkpoint("b", "k", "id", None, OPTIONS, (Receipt(1, 5, '"e"', 7),), Tail("k.tail", 3, 9))
+
+crcs = st.none() | st.integers(0, 2**64 - 1)
+sizes = st.integers(0, 2**40)
+receipts = st.builds(Receipt, st.integers(1, 10_000), sizes, st.text(), crcs)
+checkpoints = st.builds(
+    Checkpoint,
+    bucket=st.text(),
+    key=st.text(),
+    upload_id=st.none() | st.text(),
+    writer_id=st.none() | st.text(),
+    options=st.just(OPTIONS),
+    parts=st.lists(receipts, max_size=5).map(tuple),
+    tail=st.none() | st.builds(Tail, st.text(), sizes, crcs),
+    source=st.none() | st.tuples(sizes, sizes),
+)
+
+
+@given(checkpoints)
+def test_what_is_written_is_read_again(checkpoint: Checkpoint) -> None:
+    text = checkpoint.to_json()
+    assert Checkpoint.from_json(text) == checkpoint
+    assert json.loads(text)["version"] == 1
+
+
+@given(st.permutations(range(1, 8)), st.integers(1, 8))
+def test_only_the_parts_before_the_first_gap_are_safe(order: list[int], missing: int) -> None:
+    parts = tuple(Receipt(n, n * 10, '"e"', None) for n in order if n != missing)
+    checkpoint = replace(ONE, parts=parts, tail=None)
+    assert [part.part_number for part in checkpoint.gapless] == list(range(1, min(missing, 8)))
+    assert checkpoint.offset == sum(n * 10 for n in range(1, min(missing, 8)))
+    with_tail = replace(checkpoint, tail=Tail("t", 3, None))
+    assert with_tail.offset == checkpoint.offset + 3
+
+
+def test_it_says_how_the_upload_is_to_be_continued_and_nothing_else() -> None:
+    written = json.loads(ONE.to_json())
+    assert set(written["options"]) == set(CHECKPOINTED)
+    assert not {"s3_additional_kwargs", "memory", "spool"} & set(written["options"])
+
+
+def test_no_text_that_was_cut_off_is_taken() -> None:
+    text = ONE.to_json()
+    for end in range(len(text)):
+        with pytest.raises(UsageError, match="not a checkpoint"):
+            Checkpoint.from_json(text[:end])
+
+
+def _changed(**changes: Any) -> str:
+    return json.dumps({**json.loads(ONE.to_json()), **changes})
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[1, 2]", r"not a checkpoint: '\[1, 2\]'"),
+        ("{}", "not a checkpoint"),
+        (_changed(version=2), "version 2, this s3stream reads 1"),
+        (_changed(parts=[[1, 5, '"e"']]), "a broken checkpoint: ValueError"),
+        (_changed(parts=[["1", 5, '"e"', None]]), "'1' is not a whole number"),
+        (_changed(parts=[[True, 5, '"e"', None]]), "True is not a whole number"),
+        (_changed(parts=[[1, -5, '"e"', None]]), "-5 is not a whole number"),
+        (_changed(parts=[[1, 5, None, None]]), "None is not a text"),
+        (_changed(tail=["key", None, None]), "None is not a whole number"),
+        (_changed(options={}), "KeyError: 'part_size'"),
+        (_changed(options={**OPTIONS, "part_size": 1}), "part_size=1"),
+        (_changed(bucket=7), "7 is not a text"),
+        (_changed(source=[1]), "a broken checkpoint: IndexError"),
+    ],
+)
+def test_what_is_no_checkpoint_is_refused(text: str, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        Checkpoint.from_json(text)
