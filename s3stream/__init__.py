@@ -9,12 +9,14 @@ with s3stream.open("s3://bucket/key", "wb") as f:
 from __future__ import annotations
 
 from .budget import limit_memory
+from .checkpoint import Checkpoint
 from .endings import discard_on_sigterm
 from .errors import (
     AccessDeniedError,
     AlreadyExistsError,
     CleanupError,
     IntegrityError,
+    LockedError,
     NotFoundError,
     PreconditionError,
     PrefixError,
@@ -29,6 +31,7 @@ from .fs import S3StreamFileSystem
 from .multipart import MultipartUpload
 from .opening import open
 from .options import WriteOptions
+from .resuming import resume
 from .state import Checksum, Receipt, UploadResult
 from .uploads import UnfinishedUpload, abort_uploads, expire_uploads, list_uploads
 from .writer import S3Writer
@@ -36,9 +39,11 @@ from .writer import S3Writer
 __all__ = [
     "AccessDeniedError",
     "AlreadyExistsError",
+    "Checkpoint",
     "Checksum",
     "CleanupError",
     "IntegrityError",
+    "LockedError",
     "MultipartUpload",
     "NotFoundError",
     "PreconditionError",
@@ -63,4 +68,5 @@ __all__ = [
     "limit_memory",
     "list_uploads",
     "open",
+    "resume",
 ]

@@ -32,11 +32,14 @@ CHECKPOINTED = (
 
 @dataclass(frozen=True)
 class Tail:
-    """Bytes too few for a part, kept as an object of their own: its key, how many, their CRC."""
+    """Bytes too few for a part, kept as an object of their own: the first `size` bytes of `key`.
+
+    `checksum` is theirs, in S3's notation, by the upload's algorithm.
+    """
 
     key: str
     size: int
-    crc: int | None
+    checksum: str | None
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ class Checkpoint:
                 "writer_id": self.writer_id,
                 "options": self.options,
                 "parts": [[p.part_number, p.size, p.etag, p.crc] for p in self.parts],
-                "tail": self.tail and [self.tail.key, self.tail.size, self.tail.crc],
+                "tail": self.tail and [self.tail.key, self.tail.size, self.tail.checksum],
                 "source": self.source,
             }
         )
@@ -117,8 +120,8 @@ def _read(read: dict[str, Any]) -> Checkpoint:
     )
     tail = None
     if read["tail"] is not None:
-        key, size, crc = read["tail"]
-        tail = Tail(_text(key), _whole(size), None if crc is None else _whole(crc))
+        key, size, checksum = read["tail"]
+        tail = Tail(_text(key), _whole(size), None if checksum is None else _text(checksum))
     source = read["source"]
     return Checkpoint(
         _text(read["bucket"]),

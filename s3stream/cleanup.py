@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from .endings import is_at_exit, late
-from .errors import CleanupError
+from .errors import CleanupError, S3StreamError
 from .sender import Outcome, Sender
 from .store import Target
 
@@ -94,7 +94,7 @@ def when_settled(sender: Sender[T], what: str, action: Callable[[], None]) -> No
     sender.when_settled(act)
 
 
-def warn_of(failed: CleanupError) -> None:
+def warn_of(failed: S3StreamError) -> None:
     """Tell of a failed clean-up where no caller could catch it."""
     warnings.warn(str(failed), RuntimeWarning, stacklevel=3)
 

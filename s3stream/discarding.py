@@ -1,6 +1,7 @@
 """What a raw writer and all its faces share: the ways in which a file is given up.
 
-Knows no S3, no thread and no file: only that there is a `_discard`.
+Knows no S3, no thread and no file: only that there is a `_discard`, on purpose or because of an
+accident. An accident leaves an upload that has a checkpoint for another try.
 """
 
 from __future__ import annotations
@@ -9,23 +10,25 @@ from types import TracebackType
 from typing import Any, NoReturn
 
 from .cleanup import THOROUGH, Patience, patience_with, warn_of
-from .errors import CleanupError, attach
+from .errors import S3StreamError, attach
 
 
 class Discarding:
     """For a file to inherit, before the io class that it is."""
 
-    def _discard(self, patience: Patience) -> None:
+    def _discard(self, patience: Patience, *, on_purpose: bool = False) -> None:
         raise NotImplementedError
 
     def discard(self) -> None:
         """Publish nothing, remove what was sent, and close the file; harmless when it is over.
 
+        With it goes what a checkpoint of it was for.
+
         May be called while another thread writes: that write ends with an error. Waits up to two
         seconds for parts in flight before it aborts the upload; parts that take longer are followed
         by another abort. Raises `CleanupError` when the upload is still there.
         """
-        self._discard(THOROUGH)
+        self._discard(THOROUGH, on_purpose=True)
 
     def __exit__(
         self,
@@ -47,12 +50,12 @@ class Discarding:
     def _discard_because_of(self, error: BaseException) -> None:
         try:
             self._discard(patience_with(error))
-        except CleanupError as failed:
+        except S3StreamError as failed:
             attach(error, failed)
 
     def _discard_quietly(self, patience: Patience) -> None:
         """Discard where no caller could catch an error: a warning says it."""
         try:
             self._discard(patience)
-        except CleanupError as failed:
+        except S3StreamError as failed:
             warn_of(failed)

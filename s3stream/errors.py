@@ -95,6 +95,12 @@ class PreconditionError(S3StreamError):
     """The object at the store is not the one that `if_match` names; it was left as it was."""
 
 
+class LockedError(S3StreamError):
+    """Another process continues this upload; it was left alone."""
+
+    _errno = errno.EBUSY
+
+
 class TimedOutError(S3StreamError, TimeoutError):
     """The store did not answer within the time that the client allows, retries included."""
 

@@ -17,6 +17,7 @@ from typing import IO, Any
 from fsspec.compression import compr
 from fsspec.core import get_compression
 
+from .checkpoint import Checkpoint
 from .cleanup import COLLECTED, THOROUGH, Patience
 from .discarding import Discarding
 from .errors import UsageError
@@ -127,8 +128,8 @@ class _Face(Discarding):
     def _close_below(self) -> None:
         super().close()  # type: ignore[misc]  # the io class beside us has it
 
-    def _discard(self, patience: Patience) -> None:
-        self._below()._discard(patience)
+    def _discard(self, patience: Patience, *, on_purpose: bool = False) -> None:
+        self._below()._discard(patience, on_purpose=on_purpose)
 
     @property
     def result(self) -> UploadResult:
@@ -149,6 +150,12 @@ class S3BufferedWriter(_Face, io.BufferedWriter):
 
     def _below(self) -> S3Writer:
         return self.raw
+
+    def suspend(self) -> Checkpoint:
+        """Bring all to the store without publishing it, and close the file: `S3Writer.suspend`."""
+        if not self.closed:
+            self._end_writing_or_discard()
+        return self.raw.suspend()
 
 
 class S3CompressedWriter(_Face, io.BufferedIOBase):
@@ -211,10 +218,10 @@ class S3CompressedWriter(_Face, io.BufferedIOBase):
         """Whether writing is over."""
         return self._file.closed
 
-    def _discard(self, patience: Patience) -> None:
+    def _discard(self, patience: Patience, *, on_purpose: bool = False) -> None:
         self._gate.open = False
         try:
-            self._file._discard(patience)
+            self._file._discard(patience, on_purpose=on_purpose)
         finally:
             self._compressor.close()
 

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from typing import IO, Any, Literal, overload
 
-from .files import S3BufferedWriter, S3CompressedWriter, S3TextWriter, check_layers, parse_mode
+from .errors import UsageError
+from .files import (
+    Mode,
+    S3BufferedWriter,
+    S3CompressedWriter,
+    S3TextWriter,
+    check_layers,
+    parse_mode,
+    wrap,
+)
 from .fs import OPEN_OPTIONS, S3StreamFileSystem, refuse_unknown, take_connection
 from .options import OPTION_NAMES
+from .resuming import Lock, journal_at, open_kept
 from .store import CONNECTION_OPTIONS
 from .uri import split_uri
 from .writer import S3Writer
@@ -111,10 +121,15 @@ def open(
 
     The object appears at `close()`, whole, or not at all; `commit()` publishes at once, `discard()`
     never. Raises `UsageError` (a `ValueError`) before any request when an argument is wrong.
+
+    `checkpoint="file.json"` (binary writing only) writes down after each part how far it has come.
+    The same call, after a crash or an exception, takes the upload up again: `tell()` says from
+    where to go on. After the commit the file is gone. `lock` is that of `resume`.
     """
     bucket, key = split_uri(uri)
     parsed = parse_mode(mode)
     compression = check_layers(parsed, key, buffering, encoding, errors, newline, compression)
+    kept = {name: options.pop(name) for name in ("checkpoint", "lock") if name in options}
     connection = take_connection(client, options)
     for name in options:
         # S3's own parameters begin with a capital, ours never do.
@@ -125,6 +140,8 @@ def open(
         text = {"encoding": encoding, "errors": errors, "newline": newline}
     path = f"{bucket}/{key}"
     if parsed.reads:
+        if kept:
+            raise UsageError("checkpoint= and lock= are for writing")
         # S3's parameters count for reading too (SSE-C); who opens both ways passes the same
         # options, and those for writing have no say here.
         parameters = {name: options.pop(name) for name in list(options) if name[:1].isupper()}
@@ -136,7 +153,36 @@ def open(
         file: IO[Any] = fs.open(path, mode, compression=compression, **text, **reading)
         return file
     fs = S3StreamFileSystem(**connection)
+    if kept:
+        return _open_kept(fs, bucket, key, parsed, compression, buffering, options, **kept)
     written: IO[Any] = fs.open(
         path, mode, compression=compression, buffering=buffering, **text, **options
     )
     return written
+
+
+def _open_kept(
+    fs: S3StreamFileSystem,
+    bucket: str,
+    key: str,
+    mode: Mode,
+    compression: str | None,
+    buffering: int,
+    options: dict[str, Any],
+    checkpoint: Any = None,
+    lock: Lock = "store",
+) -> Any:
+    if checkpoint is None:
+        raise UsageError("lock= is for a file with a checkpoint=")
+    if mode.text or compression is not None:
+        raise UsageError(
+            "checkpoint=: only a binary file without compression can be taken up again, for where"
+            " to go on is counted in bytes of the object"
+        )
+    if mode.exclusive:
+        options["if_none_match"] = "*"
+    if "block_size" in options:
+        options.setdefault("part_size", options.pop("block_size"))
+    journal = journal_at(checkpoint)
+    raw = open_kept(fs, bucket, key, options, lock, journal=journal)
+    return wrap(raw, text=False, buffering=buffering)

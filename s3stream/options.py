@@ -50,6 +50,9 @@ class WriteOptions:
     `publish`: `"close"` publishes at `close()`; with `"commit"` only `commit()` ever does.
     `if_match`: publish only over the object that has this ETag.
     `if_none_match`: `"*"` publishes only where there is no object of this name.
+    `beside`: what stands behind the object's key in the names of the objects that lie beside it
+    while it is written (only where it is suspended, or has a checkpoint): its tail and its lock.
+    `lease`: seconds after which the lock of a process that is not heard of any more is taken over.
     `s3_additional_kwargs`: S3's own parameters by S3's names, each sent where it is known.
 
     Raises `UsageError` (a `ValueError`) that names the option, the value and what would be right.
@@ -68,6 +71,8 @@ class WriteOptions:
     publish: Literal["close", "commit"] = "close"
     if_match: str | None = None
     if_none_match: str | None = None
+    beside: str = ".s3stream"
+    lease: float = 60.0
     s3_additional_kwargs: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -92,6 +97,12 @@ class WriteOptions:
             raise UsageError(f"if_match={self.if_match!r}: expected an ETag, a string, or None")
         if self.if_match is not None and self.if_none_match is not None:
             raise UsageError("if_match and if_none_match exclude each other: choose one")
+        lease: object = self.lease
+        if isinstance(lease, bool) or not isinstance(lease, (int, float)) or not lease > 0:
+            raise UsageError(f"lease={lease!r}: expected a number of seconds above 0")
+        beside: object = self.beside
+        if not isinstance(beside, str) or not beside:
+            raise UsageError(f"beside={beside!r}: expected what tails and locks are named by")
         if not isinstance(self.spool, (bool, str)):
             raise UsageError(f"spool={self.spool!r}: expected True, False or the path of a folder")
         if not isinstance(self.s3_additional_kwargs, Mapping):

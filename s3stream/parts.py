@@ -54,19 +54,23 @@ class Cutter:
 
     Every part but the last is exactly as large as planned; the last is never smaller than
     `reserve` bytes, unless the whole object is. Holds at most one sealed part, the one being
-    filled, and at the end `reserve` bytes more.
+    filled, and at the end `reserve` bytes more. Begins behind the `done` parts, of together
+    `offset` bytes, that somebody has cut before.
     """
 
-    def __init__(self, plan: Plan, reserve: int, buffers: Buffers) -> None:
+    def __init__(
+        self, plan: Plan, reserve: int, buffers: Buffers, done: int = 0, offset: int = 0
+    ) -> None:
         self._plan = plan
         self._behind = max(reserve, 1)
         self._buffers = buffers
         self._held: Part | None = None
         self._open: Buffer | None = None
         self._filled = 0
-        self._next_number = 1
-        self._planned = plan.size(0)
-        self.position = 0
+        self._next_number = done + 1
+        self._planned = plan.size(offset)
+        self._began = (done, offset)
+        self.position = offset
 
     def feed(self, data: memoryview) -> Iterator[Part]:
         """Take all of `data` (flat bytes), handing on each part that is certain not to be the last.
@@ -95,6 +99,28 @@ class Cutter:
         last, self._held = self._held, None
         return last
 
+    @property
+    def has_rest(self) -> bool:
+        """Whether there are bytes that were not handed on."""
+        return self._held is not None or self._filled > 0
+
+    def finish_early(self, least: int) -> Iterator[Part]:
+        """Hand on, of what there is, parts of `least` bytes or more: others will go on behind.
+
+        With a reserve none: any of them may have to be joined by what comes last. `finish` has the
+        rest, if there is some.
+        """
+        if self._behind > 1:
+            return
+        if self._filled >= least:
+            if self._held is not None:
+                held, self._held = self._held, None
+                yield held
+            self._seal()
+        if self._held is not None:
+            held, self._held = self._held, None
+            yield held
+
     def drop(self) -> None:
         """Give back every buffer; nothing more will be cut."""
         if self._held is not None:
@@ -106,13 +132,16 @@ class Cutter:
 
     def _refuse_what_cannot_fit(self, incoming: int) -> None:
         end = self.position + incoming
-        if end <= self._plan.start * self._plan.max_parts:
+        done, offset = self._began
+        if end <= offset + self._plan.start * (self._plan.max_parts - done):
             return
-        capacity = self._plan.capacity()
+        capacity = self._plan.capacity(done, offset)
         if end > capacity:
+            taken_up = f", {done:,} of which are there already" if done else ""
             raise TooLargeError(
                 f"{end:,} bytes cannot fit: {self._plan.max_parts:,} parts, the first of"
-                f" {self._plan.start:,} bytes, hold {capacity:,}; raise part_size or give size_hint"
+                f" {self._plan.start:,} bytes{taken_up}, hold {capacity:,}; raise part_size or give"
+                " size_hint"
             )
 
     def _fill(self, data: memoryview) -> None:

@@ -40,17 +40,19 @@ class Plan:
         unit = min(MiB, self.start)
         return min(max(self.start, int(-(-wanted // unit)) * unit), self.max_part_size)
 
-    def capacity(self) -> int:
-        """The most bytes that fit, were the last part no larger than planned."""
-        return _capacity(self)
+    def capacity(self, done: int = 0, offset: int = 0) -> int:
+        """The most bytes that fit, were the last part no larger than planned.
+
+        `done` parts of together `offset` bytes are there already.
+        """
+        return _capacity(self, done, offset)
 
 
 @functools.lru_cache(maxsize=64)
-def _capacity(plan: Plan) -> int:
+def _capacity(plan: Plan, done: int, offset: int) -> int:
     if not plan.grows:
-        return plan.start * plan.max_parts
-    offset = 0
-    for _ in range(plan.max_parts):
+        return offset + plan.start * (plan.max_parts - done)
+    for _ in range(plan.max_parts - done):
         offset += plan.size(offset)
     return offset
 

@@ -7,6 +7,7 @@ The table below is the life of an upload; what is not in it cannot happen.
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .checksums import Algorithm
@@ -50,6 +51,9 @@ TABLE: dict[tuple[Phase, Event], Phase] = {
     (Phase.STREAMING, Event.FAIL): Phase.FAILED,
     (Phase.STREAMING, Event.DISCARD): Phase.ABORTED,
     (Phase.STREAMING, Event.SUSPEND): Phase.SUSPENDED,
+    (Phase.FRESH, Event.SUSPEND): Phase.SUSPENDED,
+    (Phase.PREPARED, Event.SUSPEND): Phase.SUSPENDED,
+    (Phase.FAILED, Event.SUSPEND): Phase.SUSPENDED,  # what the store has is kept for another try
     (Phase.PREPARED, Event.PUBLISH): Phase.COMMITTING,
     (Phase.PREPARED, Event.FAIL): Phase.FAILED,
     (Phase.PREPARED, Event.DISCARD): Phase.ABORTED,
@@ -123,6 +127,13 @@ class UploadState:
                 f"cannot {event.value} an upload that is {self.phase.value}"
             ) from None
 
+    def take_up(self, upload_id: str, receipts: Iterable[Receipt]) -> None:
+        """Begin with an upload that is there already, and what the store has of it."""
+        self.on(Event.BEGIN)
+        self.upload_id = upload_id
+        for receipt in receipts:
+            self.accept(receipt)
+
     def accept(self, receipt: Receipt) -> None:
         """Keep the store's word for a part."""
         self._receipts[receipt.part_number] = receipt
@@ -143,6 +154,11 @@ class UploadState:
         """The commit went out and its fate is unknown."""
         self.on(Event.LOSE_SIGHT)
         self.error = error
+
+    @property
+    def receipts(self) -> tuple[Receipt, ...]:
+        """The store's word for the parts, in order, gaps and all."""
+        return tuple(self._receipts[number] for number in sorted(self._receipts))
 
     @property
     def parts_accepted(self) -> int:

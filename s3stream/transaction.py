@@ -119,7 +119,7 @@ def _discard(files: list[Writable], patience: Patience) -> list[CleanupError]:
         file._cancel()  # all at once, so that what is in flight comes to its end together
     for file in files:
         try:
-            file._discard(patience)
+            file._discard(patience, on_purpose=True)
         except CleanupError as failed:  # noqa: PERF203 - the others must have their turn
             failures.append(failed)
     return failures

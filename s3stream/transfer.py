@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
+from .beside import Tails
+from .checkpoint import CHECKPOINTED, Checkpoint, Tail
 from .cleanup import AT_ONCE, THOROUGH, Patience, abort, patience_with, warn_of, when_settled
 from .errors import CleanupError, S3StreamError, UncertainError, add_note, attach
 from .memory import Memory
@@ -18,10 +20,21 @@ from .parts import Buffer, Cutter, Part
 from .plan import plan_parts
 from .sender import Outcome, Sender
 from .state import Event, Phase, Receipt, UploadResult, UploadState
-from .store import Target
+from .store import Origin, Target
 from .waiting import Cancellation
 
 T = TypeVar("T")
+Said = str | Receipt | UploadResult | None  # what the store has answered to one of our jobs
+
+
+class Guard(Protocol):
+    """Who keeps an upload for the time after us."""
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """Write down how far it has come."""
+
+    def allow(self) -> None:
+        """Raise an error if it must not be committed."""
 
 
 # The phases in which something may have to be cleaned up.
@@ -32,20 +45,46 @@ class Transfer:
     """Takes bytes, sends parts behind the producer, and ends in `commit` or `discard`.
 
     The first error is kept: every later call but `discard` raises it. Not for two threads at once.
+    `start` is where it goes on: parts that are known to be there. A `guard` hears of every part and
+    has a word before the commit; with one, a failure leaves what was sent to be taken up again.
     """
 
-    def __init__(self, client: Any, bucket: str, key: str, options: WriteOptions) -> None:
+    def __init__(
+        self,
+        client: Any,
+        bucket: str,
+        key: str,
+        options: WriteOptions,
+        start: Checkpoint | None = None,
+        guard: Guard | None = None,
+    ) -> None:
+        self._options = options
+        self._guard = guard
         self._cancellation = Cancellation()
-        self._target = Target(client, bucket, key, options, self._cancellation)
+        origin = None if start is None else Origin(start.writer_id)
+        self._target = Target(client, bucket, key, options, self._cancellation, origin)
         self._memory = Memory(options.memory_limit, options.spool, self._cancellation)
-        self._cutter = Cutter(plan_parts(options), options.reserve, self._memory)
-        self._sender: Sender[str | Receipt | UploadResult] = Sender(
+        done = () if start is None else start.parts
+        self._cutter = Cutter(
+            plan_parts(options),
+            options.reserve,
+            self._memory,
+            len(done),
+            sum(part.size for part in done),
+        )
+        self._sender: Sender[Said] = Sender(
             min(options.max_concurrency, self._target.connections),
             f"s3stream {key}",
             self._target.pace,
             self._cancellation,
         )
+        self._tails = Tails(client, bucket, key, options)
         self._state = UploadState()
+        self._reported: tuple[str | None, int] = (None, 0)
+        self._start = start
+        if start is not None and start.upload_id is not None:
+            self._state.take_up(start.upload_id, start.parts)
+            self._reported = (start.upload_id, len(start.parts))
 
     @property
     def position(self) -> int:
@@ -81,6 +120,13 @@ class Transfer:
     def write(self, data: memoryview) -> None:
         """Take all of `data`, a flat view of bytes; waits while too many parts are in flight."""
         self.raise_if_failed()
+        if self._state.phase is Phase.COMMITTED and data:
+            raise S3StreamError(
+                f"it was published before it was interrupted, with {self.position:,} bytes: nothing"
+                " can be added",
+                bucket=self._target.bucket,
+                key=self._target.key,
+            )
         try:
             for part in self._cutter.feed(data):
                 self._send(part)
@@ -142,6 +188,8 @@ class Transfer:
             self.raise_if_failed()
             if self._state.phase is Phase.ABORTED:
                 raise ValueError("the upload was discarded: there is nothing to commit")
+            if self._state.phase is Phase.SUSPENDED:
+                raise ValueError("the upload was suspended: resume it to commit it")
             return self._publish()
         except BaseException as error:
             self._clean_up_after(error)
@@ -169,9 +217,69 @@ class Transfer:
             add_note(error, str(self._state.error))
             return
         self._fail(error)
-        failed = self.discard(patience_with(error))
+        patience = patience_with(error)
+        failed = self.discard(patience) if self._guard is None else self.let_go(patience)
         if failed is not None:
             attach(error, failed)
+
+    def suspend(self) -> Checkpoint:
+        """Bring all that there is to the store, without a commit: what makes no part as a tail.
+
+        Raises the first error; then nothing is promised of what came behind the last checkpoint.
+        """
+        self.raise_if_failed()
+        options = self._options
+        least = options.part_size if options.equal_parts else options.min_part_size
+        for part in self._cutter.finish_early(least):
+            self._send(part)
+        tail = None
+        if self._cutter.has_rest:
+            self._begin()
+            tail = self._send_tail(self._cutter.finish())
+        self._sender.settle(cancellable=True)
+        self.raise_if_failed()
+        self._state.on(Event.SUSPEND)
+        self._memory.drop_free()
+        checkpoint = self.checkpoint(tail)
+        if self._guard is not None:
+            self._guard.keep(checkpoint)
+        return checkpoint
+
+    def let_go(self, patience: Patience) -> S3StreamError | None:
+        """Publish nothing and leave what the store has, for somebody to take up again.
+
+        Waits for parts in flight, as `discard` does. Returns what kept it from being written down.
+        """
+        self._stop(patience)
+        if self._state.phase not in _LIVE:
+            return None
+        self._state.on(Event.SUSPEND)
+        try:
+            self._report()
+        except S3StreamError as error:
+            return error
+        return None
+
+    def checkpoint(self, tail: Tail | None = None) -> Checkpoint:
+        """How far the store has it."""
+        reached = Checkpoint(
+            self._target.bucket,
+            self._target.key,
+            self._state.upload_id,
+            self._target.origin.writer_id,
+            {name: getattr(self._options, name) for name in CHECKPOINTED},
+            self._state.receipts,
+            tail,
+        )
+        # Until parts have taken its place, the tail that we began with is what holds.
+        start = self._start
+        return reached if start is None or reached.offset >= start.offset else start
+
+    def found(self, result: UploadResult) -> None:
+        """What was taken up turned out to be published already."""
+        for event in (Event.PREPARE, Event.PUBLISH):
+            self._state.on(event)
+        self._state.commit(result)
 
     def discard(self, patience: Patience = THOROUGH) -> CleanupError | None:
         """Publish nothing and remove what was sent; harmless when the transfer is over.
@@ -179,15 +287,9 @@ class Transfer:
         Waits for parts in flight before it aborts the upload; parts that outlast its patience are
         followed by another abort. Returns what went wrong with that, if anything did.
         """
-        self.cancel()  # or parts in flight would be repeated
         if self._memory.is_being_changed_here():
             patience = AT_ONCE
-        settled = self._sender.settle(patience.settle)
-        self._absorb()
-        self._cutter.drop()
-        self._memory.drop_free()
-        if self._state.phase is Phase.COMMITTING:
-            when_settled(self._sender, f"the commit of {self._target.key!r}", lambda: None)
+        settled = self._stop(patience)
         if self._state.phase not in _LIVE:
             return None
         self._state.on(Event.DISCARD)
@@ -197,6 +299,16 @@ class Transfer:
             when_settled(self._sender, what, self._abort_after_stragglers)
         return failed
 
+    def _stop(self, patience: Patience) -> bool:
+        self.cancel()  # or parts in flight would be repeated
+        settled = self._sender.settle(patience.settle)
+        self._absorb()
+        self._cutter.drop()
+        self._memory.drop_free()
+        if self._state.phase is Phase.COMMITTING:
+            when_settled(self._sender, f"the commit of {self._target.key!r}", lambda: None)
+        return settled
+
     def _send(self, part: Part) -> None:
         def upload() -> Receipt:
             upload_id = self._state.upload_id
@@ -204,14 +316,38 @@ class Transfer:
             return self._target.upload_part(upload_id, part.number, part.body)
 
         self._lend(part.body, upload, self._submit)
-        self._absorb()
+        self._report()
 
     def _submit(self, upload: Callable[[], Receipt]) -> bool:
+        self._begin()
+        return self._sender.submit(upload)
+
+    def _begin(self) -> None:
         if self._state.phase is Phase.FRESH:
             # Before the call: should the wait for it be interrupted, there may be an upload.
             self._state.on(Event.BEGIN)
             self._run(self._target.create)
-        return self._sender.submit(upload)
+            self._report()
+
+    def _send_tail(self, rest: Part) -> Tail:
+        """Put what makes no part beside the object."""
+        upload_id = self._state.upload_id
+        assert upload_id is not None  # noqa: S101 - _begin has seen to it
+        sent: list[Tail] = []
+        self._lend(
+            rest.body,
+            lambda: sent.append(self._tails.put(upload_id, rest.offset, rest.body)),
+            self._run,
+        )
+        return sent[0]
+
+    def _report(self) -> None:
+        """Have written down what is new, where somebody wants to know."""
+        self._absorb()
+        known = (self._state.upload_id, self._state.parts_accepted)
+        if self._guard is not None and known != self._reported:
+            self._reported = known
+            self._guard.keep(self.checkpoint())
 
     def _lend(
         self, body: Buffer, work: Callable[[], T], hand_on: Callable[[Callable[[], T]], bool]
@@ -260,15 +396,19 @@ class Transfer:
         upload_id = self._state.upload_id
         assert upload_id is not None  # noqa: S101 - _send has seen it
         manifest = self._state.manifest(self.position)
+        if self._guard is not None:
+            self._guard.allow()
         self._run(lambda: self._target.complete(upload_id, manifest, self.position), Event.PUBLISH)
 
     def _send_the_rest(self) -> None:
-        self._send(self._cutter.finish())
+        if self._cutter.has_rest:  # what was taken up may have been all
+            self._send(self._cutter.finish())
         self._sender.settle(cancellable=True)
+        self._report()
         self.raise_if_failed()
         self._state.on(Event.PREPARE)
 
-    def _run(self, job: Callable[[], str | UploadResult], event: Event | None = None) -> bool:
+    def _run(self, job: Callable[[], Said], event: Event | None = None) -> bool:
         """Make one call on a thread, so that Ctrl-C ends the wait for it and not the call.
 
         The event happens when it is certain that the call is made: there may be a wait before it.
@@ -281,7 +421,7 @@ class Transfer:
     def _absorb(self) -> None:
         self._sender.collect(self._keep)
 
-    def _keep(self, outcome: Outcome[str | Receipt | UploadResult]) -> None:
+    def _keep(self, outcome: Outcome[Said]) -> None:
         if outcome.error is not None:
             self._fail(outcome.error)
         elif isinstance(outcome.value, Receipt):

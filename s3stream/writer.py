@@ -16,9 +16,11 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from . import endings
+from .checkpoint import Checkpoint
 from .cleanup import COLLECTED, THOROUGH, Patience
 from .discarding import Discarding
 from .errors import S3StreamError
+from .keeping import Keeper
 from .options import WriteOptions
 from .state import Phase, UploadResult
 from .transfer import Transfer
@@ -48,7 +50,9 @@ class S3Writer(Discarding, io.RawIOBase):
 
     Raises `UsageError` for options or S3 parameters that cannot be; sends nothing until the first
     part is cut. After a failure every later call raises the first error again. `on_commit` is
-    called with the result, on the thread that published, once the object is there.
+    called with the result, on the thread that published, once the object is there. `start` and
+    `keeper` are for `resume` and `open(checkpoint=)`: with a keeper only `discard()` discards, and
+    whatever else would, leaves what was sent to be taken up again.
     """
 
     closed: bool = True
@@ -61,6 +65,8 @@ class S3Writer(Discarding, io.RawIOBase):
         client: Any,
         options: WriteOptions | None = None,
         on_commit: Callable[[UploadResult], None] | None = None,
+        start: Checkpoint | None = None,
+        keeper: Keeper | None = None,
     ) -> None:
         # Shut until all is made: a constructor that raises leaves something for the finaliser.
         self._turn(_Door.SHUT)
@@ -70,7 +76,8 @@ class S3Writer(Discarding, io.RawIOBase):
         self.mode = "wb" if options.if_none_match is None else "xb"
         self._publish = options.publish
         self._on_commit = on_commit
-        self._transfer = Transfer(client, bucket, key, options)
+        self._keeper = keeper
+        self._transfer = Transfer(client, bucket, key, options, start, keeper)
         self._lock = threading.RLock()
         self._process = os.getpid()
         self._opened_at = _first_foreign_line()
@@ -163,11 +170,34 @@ class S3Writer(Discarding, io.RawIOBase):
                 result = self._transfer.commit()
             finally:
                 self._shut()
+                if self._keeper is not None:
+                    self._let_go_or_clear()
             if already is None and self._on_commit is not None:
                 self._on_commit(result)
             return result
 
-    def _discard(self, patience: Patience) -> None:
+    def suspend(self) -> Checkpoint:
+        """Bring all to the store without publishing it, close the file, and tell how to go on.
+
+        `s3stream.resume(checkpoint)`, anywhere, gives a file that goes on behind the last byte.
+        What makes no part (less than `min_part_size`, or than `part_size` with `equal_parts`) is
+        kept as an object beside. Raises the first error; an earlier checkpoint still holds then.
+        """
+        self._refuse_if_forked()
+        with self._lock:
+            if self._is_shut():
+                raise ValueError(f"{self!r}: it is over, there is nothing to suspend")
+            try:
+                return self._transfer.suspend()
+            except BaseException as error:
+                self._discard_because_of(error)
+                raise
+            finally:
+                self._shut()
+                if self._keeper is not None:
+                    self._keeper.let_go()
+
+    def _discard(self, patience: Patience, *, on_purpose: bool = False) -> None:
         if self._is_forked():
             # What the parent has sent is the parent's, and so was the lock.
             self._shut()
@@ -175,11 +205,23 @@ class S3Writer(Discarding, io.RawIOBase):
         self._cancel()
         with self._lock:
             try:
-                failed = self._transfer.discard(patience)
+                if self._keeper is None or on_purpose:
+                    failed: S3StreamError | None = self._transfer.discard(patience)
+                else:
+                    failed = self._transfer.let_go(patience)
             finally:
                 self._shut()
+                if self._keeper is not None:
+                    self._let_go_or_clear()
             if failed is not None:
                 raise failed
+
+    def _let_go_or_clear(self) -> None:
+        assert self._keeper is not None  # noqa: S101 - the callers have looked
+        if self._transfer.phase in {Phase.COMMITTED, Phase.ABORTED}:
+            self._keeper.clear()
+        else:
+            self._keeper.let_go()
 
     @property
     def result(self) -> UploadResult:
@@ -263,8 +305,12 @@ class S3Writer(Discarding, io.RawIOBase):
             self._lock.release()
 
     def _warn(self, why: str) -> None:
-        undecided = self._transfer.phase in _UNDECIDED
-        became = "nobody knows whether it was published" if undecided else "nothing was published"
+        became = "nothing was published"
+        if self._transfer.phase in _UNDECIDED:
+            became = "nobody knows whether it was published"
+        elif self._keeper is not None:
+            kept = self._transfer.checkpoint().offset
+            became = f"nothing was published yet, {kept:,} bytes are kept to be taken up again"
         # RuntimeWarning, because ResourceWarning is hidden by default.
         warnings.warn(
             f"{became}: {self.name} (opened at {self._opened_at}, after"

@@ -34,6 +34,8 @@ WRONG: dict[str, list[Any]] = {
     "publish": ["never", "", None, True],
     "if_match": [7, b'"etag"', True],
     "if_none_match": ['"etag"', "", True],
+    "beside": ["", None, 7, b".s3stream"],
+    "lease": [0, -1, "60", True, None],
     "s3_additional_kwargs": ["ACL=private", [("ACL", "private")], None, 7],
 }
 
@@ -112,6 +114,8 @@ def test_who_chooses_nothing_gets_this() -> None:
         "publish": "close",
         "if_match": None,
         "if_none_match": None,
+        "beside": ".s3stream",
+        "lease": 60.0,
         "s3_additional_kwargs": {},
     }
 

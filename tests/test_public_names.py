@@ -20,9 +20,11 @@ PACKAGE = Path(s3stream.__file__).parent
 PROMISED = [
     "AccessDeniedError",
     "AlreadyExistsError",
+    "Checkpoint",
     "Checksum",
     "CleanupError",
     "IntegrityError",
+    "LockedError",
     "MultipartUpload",
     "NotFoundError",
     "PreconditionError",
@@ -47,6 +49,7 @@ PROMISED = [
     "limit_memory",
     "list_uploads",
     "open",
+    "resume",
 ]
 
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef

@@ -56,29 +56,43 @@ ROOMS = {
     # boto3; its modules may import each other
     "store": Room(
         "checksums errors options pace parts regions state waiting",
-        "boto3 botocore logging mimetypes threading urllib3 weakref",
+        "boto3 botocore email.utils logging mimetypes threading urllib3 weakref",
+    ),
+    # what outlives a writer
+    "journal": Room("checkpoint errors", "os pathlib"),
+    "lock": Room("errors store", "os platform threading time"),
+    "beside": Room("checkpoint checksums errors options parts store"),
+    "keeping": Room(
+        "beside checkpoint errors journal lock manifest options state store", "logging warnings"
     ),
     # shell
     "cleanup": Room("endings errors sender store", "threading warnings"),
     "discarding": Room("cleanup errors"),
-    "transfer": Room("cleanup errors memory options parts plan sender state store waiting"),
+    "transfer": Room(
+        "beside checkpoint cleanup errors memory options parts plan sender state store waiting"
+    ),
     "writer": Room(
-        "cleanup discarding endings errors options state transfer", "io os sys threading warnings"
+        "checkpoint cleanup discarding endings errors keeping options state transfer",
+        "io os sys threading warnings",
     ),
     # adapters
     "files": Room(
-        "cleanup discarding errors options state writer",
+        "checkpoint cleanup discarding errors options state writer",
         "fsspec.compression fsspec.core io threading warnings",
     ),
     "transaction": Room("cleanup errors files", "fsspec.transaction"),
     "fs": Room("errors files options store transaction uri writer", "fsspec os pathlib"),
-    "opening": Room("files fs options store uri writer"),
+    "resuming": Room(
+        "beside checkpoint errors files fs journal keeping lock options state writer", "os"
+    ),
+    "opening": Room("errors files fs options resuming store uri writer"),
     "uploads": Room("errors fs store"),
     "multipart": Room(
         "checksums errors fs manifest options regions state store uri", "os threading"
     ),
     "__init__": Room(
-        "budget endings errors files fs multipart opening options state uploads writer"
+        "budget checkpoint endings errors files fs multipart opening options resuming state"
+        " uploads writer"
     ),
 }
 
@@ -210,6 +224,7 @@ def test_few_rooms_know_threads_and_one_knows_boto3() -> None:
             "cleanup",
             "endings",
             "files",
+            "lock",
             "multipart",
             "pace",
             "sender",
@@ -222,7 +237,7 @@ def test_few_rooms_know_threads_and_one_knows_boto3() -> None:
         "asyncio": set(),
         "concurrent": set(),
         "socket": set(),
-        "time": {"endings", "waiting"},
+        "time": {"endings", "lock", "waiting"},
     }
 
 

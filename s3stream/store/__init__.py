@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .client import CONNECTION_OPTIONS, connect
 from .failures import is_not_allowed
+from .locks import Claim, LockObject
 from .objects import Objects, Version
 from .parameters import Parameters
 from .started import Listing
@@ -12,7 +13,9 @@ from .uploads import StartedUpload, Uploads
 
 __all__ = [
     "CONNECTION_OPTIONS",
+    "Claim",
     "Listing",
+    "LockObject",
     "Objects",
     "Origin",
     "Parameters",

@@ -1,0 +1,138 @@
+"""Keeps an upload for the time after its writer: written down, locked, and taken up again.
+
+Decides what of a checkpoint still holds, by what the store says. Must not know files.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any
+
+from .beside import Tails
+from .checkpoint import Checkpoint
+from .errors import NotFoundError, S3StreamError
+from .journal import Journal
+from .lock import StoreLock
+from .manifest import is_listed
+from .options import WriteOptions
+from .state import UploadResult
+from .store import Origin, Target
+
+_log = logging.getLogger("s3stream")
+
+
+class Keeper:
+    """Of one upload: its journal, if it has one, and the lock that it is held by."""
+
+    def __init__(
+        self,
+        journal: Journal | None,
+        lock: AbstractContextManager[Any] | None,
+        tails: Tails,
+    ) -> None:
+        self._journal = journal
+        self._lock = lock
+        self._tails = tails
+        self.upload_id: str | None = None
+
+    def hold(self) -> None:
+        """Take the lock. Raises `LockedError`, or whatever somebody's own lock raises."""
+        if self._lock is not None:
+            self._lock.__enter__()
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """Write down how far it has come, if we still may."""
+        self.upload_id = checkpoint.upload_id
+        if isinstance(self._lock, StoreLock):
+            self._lock.renew()
+        if self._journal is not None:
+            self._journal.write(checkpoint)
+
+    def allow(self) -> None:
+        """Raise `LockedError` when another has taken the upload over."""
+        if isinstance(self._lock, StoreLock):
+            self._lock.renew(surely=True)
+
+    def let_go(self) -> None:
+        """Leave everything for somebody to take up again."""
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            self._unless_it_fails("its lock is left", lambda: lock.__exit__(None, None, None))
+
+    def clear(self) -> None:
+        """Remove what lies beside an object that is published, or given up for good."""
+        upload_id = self.upload_id
+        if upload_id is not None:
+            self._unless_it_fails("its tail is left", lambda: self._tails.remove(upload_id))
+        if self._journal is not None:
+            self._unless_it_fails("its checkpoint is left", self._journal.remove)
+        self.let_go()
+
+    def _unless_it_fails(self, otherwise: str, action: Any) -> None:
+        # The upload has come to its end: an error here must not say that it has not.
+        try:
+            action()
+        except S3StreamError as error:
+            warnings.warn(f"{otherwise}: {error}", RuntimeWarning, stacklevel=4)
+
+
+def look(client: Any, checkpoint: Checkpoint, options: WriteOptions) -> Checkpoint | UploadResult:
+    """What of a checkpoint the store confirms; or the object, if it was published already.
+
+    Only gapless parts count that are listed as they were sent, and the tail behind all of them. An
+    upload of which nothing is left but its id is aborted, and begun anew.
+
+    Raises `NotFoundError` when it is gone, `UncertainError` when nobody can tell what became of it.
+    """
+    upload_id = checkpoint.upload_id
+    nothing = replace(checkpoint, upload_id=None, parts=(), tail=None)
+    if upload_id is None:
+        return nothing
+    origin = Origin(checkpoint.writer_id)
+    target = Target(client, checkpoint.bucket, checkpoint.key, options, origin=origin)
+    try:
+        listed = target.list_parts(upload_id).parts
+    except NotFoundError as gone:
+        if not checkpoint.offset:
+            return nothing
+        return _published(target, upload_id, checkpoint, gone)
+    parts = []
+    # A smaller one was the last: behind it nothing can be sent.
+    least = options.part_size if options.equal_parts else options.min_part_size
+    for part in checkpoint.gapless:
+        if part.size < least or not is_listed(part, listed):
+            break
+        parts.append(part)
+    all_there = len(parts) == len(checkpoint.parts)
+    confirmed = replace(checkpoint, parts=tuple(parts), tail=checkpoint.tail if all_there else None)
+    if confirmed.offset < checkpoint.offset:
+        _log.warning(
+            "s3://%s/%s: of %s bytes that were sent the store has %s: going on from there",
+            checkpoint.bucket,
+            checkpoint.key,
+            checkpoint.offset,
+            confirmed.offset,
+        )
+    if not confirmed.offset:
+        target.abort(upload_id)
+        return nothing
+    return confirmed
+
+
+def _published(
+    target: Target, upload_id: str, checkpoint: Checkpoint, gone: NotFoundError
+) -> UploadResult:
+    if checkpoint.tail is None and len(checkpoint.gapless) == len(checkpoint.parts):
+        result = target.find(upload_id, list(checkpoint.gapless), checkpoint.offset)
+        if result is not None:
+            return result
+    raise NotFoundError(
+        "cannot go on: the upload is gone (aborted, expired, or completed by somebody else), and"
+        f" with it {checkpoint.offset:,} bytes; to begin again, do it without its checkpoint",
+        bucket=checkpoint.bucket,
+        key=checkpoint.key,
+        upload_id=upload_id,
+    ) from gone

@@ -1,0 +1,161 @@
+"""Files that go on where an upload was put down: `resume`, and what `open(checkpoint=)` opens.
+
+Only brings together what is known of an upload, its lock, and a writer; decides nothing about it.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any
+
+from .beside import Tails
+from .checkpoint import CHECKPOINTED, Checkpoint
+from .errors import UsageError
+from .files import S3BufferedWriter, wrap
+from .fs import S3StreamFileSystem, take_connection
+from .journal import Journal
+from .keeping import Keeper, look
+from .lock import StoreLock
+from .options import WriteOptions
+from .state import UploadResult
+from .writer import S3Writer
+
+# "store", somebody's own, or none: a context manager that is held while the upload is continued.
+Lock = str | AbstractContextManager[Any] | None
+
+
+def resume(
+    checkpoint: Checkpoint,
+    *,
+    buffering: int = -1,
+    lock: Lock = "store",
+    client: Any = None,
+    **options: Any,
+) -> S3BufferedWriter:
+    """Open the file again that `suspend()` has put down: `tell()` is the offset to go on from.
+
+    The store is asked what it has, and only that counts. `options` are those of `s3stream.open`:
+    the connection's, and S3's parameters that are secrets (SSE-C), which no checkpoint holds; those
+    by which the parts were cut come from the checkpoint. From here on only `discard()` discards:
+    after an exception the checkpoint still holds.
+
+    While it is open nobody else can resume it: `lock="store"` locks it on the store, waiting up to
+    `lease` seconds for an owner who may have died; any context manager can stand for it; None locks
+    nothing. Raises `LockedError`; `NotFoundError` when the upload is gone; `UsageError` for an
+    option that belongs to the upload and is another there, or a store that has no locks.
+    """
+    if not isinstance(checkpoint, Checkpoint):
+        raise UsageError(
+            f"checkpoint={type(checkpoint).__name__}: expected a Checkpoint; Checkpoint.from_json()"
+            " reads one"
+        )
+    fs = S3StreamFileSystem(**take_connection(client, options))
+    bucket, key = checkpoint.bucket, checkpoint.key
+    raw = open_kept(fs, bucket, key, options, lock, checkpoint=checkpoint)
+    return wrap(raw, text=False, buffering=buffering)  # type: ignore[return-value]  # the raw one is asked for by buffering=0
+
+
+def open_kept(
+    fs: S3StreamFileSystem,
+    bucket: str,
+    key: str,
+    chosen: dict[str, Any],
+    lock: Lock,
+    *,
+    checkpoint: Checkpoint | None = None,
+    journal: Journal | None = None,
+) -> S3Writer:
+    """A writer whose upload outlives it; taken up from a checkpoint, or the one in a journal."""
+    options = fs._write_options(chosen)
+    held = _lock(fs.client, bucket, key, options, lock)
+    keeper = Keeper(journal, held, Tails(fs.client, bucket, key, options))
+    keeper.hold()
+    try:
+        if journal is not None:
+            checkpoint = journal.read()
+        if checkpoint is None:
+            return _writer(fs, bucket, key, options, keeper, None)
+        options = _continued(checkpoint, options, chosen, (bucket, key))
+        return _taken_up(fs, checkpoint, options, keeper)
+    except BaseException:
+        keeper.let_go()
+        raise
+
+
+def _taken_up(
+    fs: S3StreamFileSystem, checkpoint: Checkpoint, options: WriteOptions, keeper: Keeper
+) -> S3Writer:
+    bucket, key = checkpoint.bucket, checkpoint.key
+    keeper.upload_id = checkpoint.upload_id
+    seen = look(fs.client, checkpoint, options)
+    if isinstance(seen, UploadResult):
+        raw = _writer(fs, bucket, key, options, keeper, checkpoint)
+        raw._transfer.found(seen)
+        return raw
+    raw = _writer(fs, bucket, key, options, keeper, seen if seen.upload_id else None)
+    if seen.tail is not None:
+        try:
+            for piece in Tails(fs.client, bucket, key, options).read(seen.tail):
+                raw.write(piece)
+        except BaseException as error:
+            raw._discard_because_of(error)
+            raise
+    return raw
+
+
+def _writer(
+    fs: S3StreamFileSystem,
+    bucket: str,
+    key: str,
+    options: WriteOptions,
+    keeper: Keeper,
+    start: Checkpoint | None,
+) -> S3Writer:
+    return S3Writer(
+        bucket,
+        key,
+        client=fs.client,
+        options=options,
+        on_commit=lambda result: fs.invalidate_cache(f"{bucket}/{key}"),
+        start=start,
+        keeper=keeper,
+    )
+
+
+def _lock(
+    client: Any, bucket: str, key: str, options: WriteOptions, lock: Lock
+) -> AbstractContextManager[Any] | None:
+    if lock == "store":
+        return StoreLock(client, bucket, f"{key}{options.beside}-lock", options.lease)
+    if isinstance(lock, str) or not (lock is None or hasattr(lock, "__enter__")):
+        raise UsageError(f"lock={lock!r}: expected 'store', a context manager, or None")
+    return lock
+
+
+def _continued(
+    checkpoint: Checkpoint, options: WriteOptions, chosen: dict[str, Any], where: tuple[str, str]
+) -> WriteOptions:
+    """The options for going on: the upload's own from the checkpoint, all others as chosen."""
+    there = (checkpoint.bucket, checkpoint.key)
+    if there != where:
+        raise UsageError(
+            f"the checkpoint is of s3://{'/'.join(there)}, not of s3://{'/'.join(where)}"
+        )
+    if checkpoint.source is not None:
+        raise UsageError("the checkpoint is that of a local file: upload_file() goes on with it")
+    for name in CHECKPOINTED:
+        if name in chosen and chosen[name] != checkpoint.options[name]:
+            raise UsageError(
+                f"{name}={chosen[name]!r}: the upload was begun with {checkpoint.options[name]!r},"
+                " and goes on with it; leave it out"
+            )
+    return replace(options, **checkpoint.options)
+
+
+def journal_at(path: Any) -> Journal:
+    """The journal that `open(checkpoint=path)` names."""
+    if not isinstance(path, (str, os.PathLike)) or not os.fspath(path):
+        raise UsageError(f"checkpoint={path!r}: expected the path of a file")
+    return Journal(path)
