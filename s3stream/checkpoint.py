@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import UsageError
-from .options import WriteOptions
+from .options import MAX_PARTS, WriteOptions
 from .state import Receipt
 
 _FORMAT = "s3stream checkpoint"
@@ -96,7 +96,7 @@ class Checkpoint:
         """
         try:
             read = json.loads(text)
-        except ValueError as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise UsageError(f"not a checkpoint: {error}") from error
         if not isinstance(read, dict) or read.get("format") != _FORMAT:
             raise UsageError(f"not a checkpoint: {text[:60]!r}")
@@ -115,9 +115,11 @@ def _read(read: dict[str, Any]) -> Checkpoint:
     options = {name: read["options"][name] for name in CHECKPOINTED}
     WriteOptions(**options)
     parts = tuple(
-        Receipt(_whole(number), _whole(size), _text(etag), None if crc is None else _whole(crc))
+        Receipt(_number(number), _whole(size), _text(etag), None if crc is None else _whole(crc))
         for number, size, etag, crc in read["parts"]
     )
+    if len({part.part_number for part in parts}) != len(parts):
+        raise ValueError("a part is there twice")
     tail = None
     if read["tail"] is not None:
         key, size, checksum = read["tail"]
@@ -139,6 +141,12 @@ def _whole(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise TypeError(f"{value!r} is not a whole number")
     return value
+
+
+def _number(value: Any) -> int:
+    if not 1 <= _whole(value) <= MAX_PARTS:
+        raise ValueError(f"{value!r} is no part number")
+    return _whole(value)
 
 
 def _text(value: Any) -> str:

@@ -104,6 +104,14 @@ class S3StreamFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
             self._made = os.getpid(), connect(**self._connection)
         return self._made[1]
 
+    def refuse_a_parents_client(self) -> None:
+        """In a forked child: raise `UsageError` when the client is the parent's own."""
+        if self._given_client is not None:
+            raise UsageError(
+                "client= was made by the parent of this forked process, and its connections are the"
+                " parent's; give key=, profile= or endpoint_url= instead"
+            )
+
     def __reduce__(self) -> Any:
         if self._given_client is not None:
             raise TypeError(

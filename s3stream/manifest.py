@@ -5,7 +5,7 @@ Pure: compares what was said, asks nobody.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from .errors import S3StreamError
 from .state import Receipt
@@ -15,12 +15,18 @@ Listed = Mapping[int, tuple[Receipt, ...]]
 
 
 def agreed(
-    known: Mapping[int, Receipt], listed: Listed, *, strictly: bool, min_part_size: int
+    known: Mapping[int, Receipt],
+    listed: Listed,
+    *,
+    strictly: bool,
+    min_part_size: int,
+    doubtful: Collection[int] = (),
 ) -> list[Receipt]:
     """The parts to complete, in order: all that are listed, as those who know them have sent them.
 
     Raises `S3StreamError` for a known part that is not listed as it was sent, a gap, none at all, a
     part before the last below `min_part_size`; and `strictly` for a listed one that nobody knows.
+    So for an unknown one that is `doubtful`: the store does not tell which of two is the newer.
     """
     for number, receipt in known.items():
         there = listed.get(number, ())
@@ -31,12 +37,18 @@ def agreed(
                 f" {receipt.etag}: somebody else has sent or removed it; send it again",
                 number,
             )
-    parts = [known.get(number, listed[number][-1]) for number in sorted(listed)]
+    parts = [_best(known.get(number), listed[number]) for number in sorted(listed)]
     for number, part in enumerate(parts, 1):
         if strictly and part.part_number not in known:
             raise _refused(
                 "the store has it, but it is not among the receipts; give its receipt too, or none"
                 " at all to complete whatever is there",
+                part.part_number,
+            )
+        if part.part_number in doubtful and part.part_number not in known:
+            raise _refused(
+                "it was sent more than once within a second, and the store does not tell which came"
+                " last; give its receipt, or send it again",
                 part.part_number,
             )
         if part.part_number != number:
@@ -51,6 +63,15 @@ def agreed(
                 part.part_number,
             )
     return parts
+
+
+def _best(known: Receipt | None, listed: tuple[Receipt, ...]) -> Receipt:
+    """What was sent here is known better than the store tells it; but for a checksum, perhaps."""
+    if known is None:
+        return listed[-1]
+    if known.crc is None:
+        return next((one for one in listed if _are_same(known, one)), known)
+    return known
 
 
 def is_listed(receipt: Receipt, listed: Listed) -> bool:

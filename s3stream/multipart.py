@@ -9,9 +9,9 @@ import operator
 import os
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
-from typing import Any, BinaryIO, SupportsIndex
+from typing import IO, Any, SupportsIndex
 
 from .checksums import ALGORITHMS
 from .errors import (
@@ -21,14 +21,18 @@ from .errors import (
     S3StreamError,
     UncertainError,
     UsageError,
+    add_note,
 )
 from .fs import S3StreamFileSystem, take_connection
-from .manifest import Listed, agreed
+from .manifest import agreed
 from .options import MAX_PART_SIZE, WriteOptions
 from .regions import FileRegion, body_of, read_range
-from .state import TABLE, Event, Phase, Receipt, UploadResult, UploadState
-from .store import Origin, Target, is_not_allowed
+from .state import Event, Phase, Receipt, UploadResult, UploadState
+from .store import Listing, Origin, Target, is_not_allowed, is_refusal, is_upload_gone
 from .uri import split_uri
+
+# While it is being completed no part can be added.
+_OPEN = frozenset({Phase.STREAMING, Phase.UNCERTAIN})
 
 
 class MultipartUpload:
@@ -61,6 +65,13 @@ class MultipartUpload:
         self._sent: dict[int, Receipt] = {}
         self._state = UploadState()
         self._state.on(Event.BEGIN)
+        self._copied_from: dict[str, str] = {}
+        self._renew()
+
+    def _renew(self) -> None:
+        # A forked child may not wait for a lock that a thread of its parent holds.
+        self._process = os.getpid()
+        self._books = threading.Lock()
         self._ending = threading.Lock()
         self._reading = threading.Lock()
 
@@ -88,6 +99,10 @@ class MultipartUpload:
         Raises `NotFoundError` when it is not there (any more), `UsageError` for a condition, or
         when it was started with a checksum that is not ours (SHA-1, SHA-256).
         """
+        named: object = upload_id
+        if not isinstance(named, str) or not named:
+            # Without one the calls would write and delete the object itself.
+            raise UsageError(f"upload_id={upload_id!r}: expected the id of an upload")
         said = options.get("checksum")
         fs, bucket, key, chosen = _prepared(uri, client, options)
         if chosen.if_match is not None or chosen.if_none_match is not None:
@@ -121,7 +136,7 @@ class MultipartUpload:
     def upload_part_from_file(
         self,
         number: SupportsIndex,
-        file: str | os.PathLike[str] | BinaryIO,
+        file: str | os.PathLike[str] | IO[bytes],
         offset: int = 0,
         size: int | None = None,
     ) -> Receipt:
@@ -132,47 +147,51 @@ class MultipartUpload:
         at a time. Raises `UsageError` when the file ends before `size` bytes.
         """
         part_number = self._checked(number)
-        if isinstance(file, (str, os.PathLike)):
-            with FileRegion(file, offset, size) as region:
-                return self._send(part_number, region)
-        with self._reading:
-            body = read_range(file, offset, size)
-        return self._send(part_number, body)
+        with self._named(part_number):
+            if isinstance(file, (str, os.PathLike)):
+                with FileRegion(file, offset, size) as region:
+                    return self._send(part_number, region)
+            with self._reading:
+                body = read_range(file, offset, size)
+            return self._send(part_number, body)
 
     def copy_part(
         self, number: SupportsIndex, source_uri: str, byte_range: tuple[int, int] | None = None
     ) -> Receipt:
         """Have the store copy an object, or its bytes from `start` to `end` (not included).
 
-        The bytes do not pass through this machine. The source must be at the same endpoint. Raises
-        `NotFoundError` when there is no source, `UsageError` for a range that it does not have,
-        `PreconditionError` when it was replaced meanwhile, `S3StreamError` when the store does not
-        copy parts.
+        The bytes do not pass through this machine. The source must be at the same endpoint. All
+        that is copied here from one source is of the same version of it. Raises `NotFoundError`
+        when there is no source, `UsageError` for a range that it does not have, or one of over
+        5 GiB, `PreconditionError` when it was replaced meanwhile, `S3StreamError` when the store
+        does not copy parts.
         """
         part_number = self._checked(number)
         source = split_uri(source_uri)
-        target = self._target()
-        size, etag = target.look_at_source(source)
-        start, end = (0, size) if byte_range is None else byte_range
-        if not 0 <= start < end <= size:
-            raise UsageError(
-                f"byte_range={byte_range!r}: {source_uri} has {size:,} bytes; expected (start, end)"
-                " with at least one byte between, the end not included"
+        with self._named(part_number):
+            target = self._target()
+            size, etag = target.look_at_source(source)
+            start, end = _range_of(byte_range, size, source_uri)
+            etag = self._copied_from.setdefault(source_uri, etag)
+            receipt = target.copy_part(
+                self.upload_id, part_number, source, etag, byte_range, size=end - start
             )
-        _check_size(end - start)
-        receipt = target.copy_part(
-            self.upload_id, part_number, source, etag, byte_range, size=end - start
-        )
-        self._sent[part_number] = receipt
-        return receipt
+            # Not every store heeds the condition that the ETag is still the same.
+            if target.look_at_source(source)[1] != etag:
+                raise PreconditionError(f"{source_uri} was replaced while it was copied")
+            return self._keep(receipt)
 
-    def __iter__(self) -> Iterator[Receipt]:
+    def parts(self) -> list[Receipt]:
         """The parts that the store has, in order, each once, whoever has sent them.
 
         Raises `NotFoundError` when there is no such upload (any more).
         """
         listed = self._target().list_parts(self.upload_id).parts
-        return iter([receipts[-1] for receipts in listed.values()])
+        return [receipts[-1] for receipts in listed.values()]
+
+    def __iter__(self) -> Iterator[Receipt]:
+        """The same, one after the other."""
+        return iter(self.parts())
 
     def complete(self, receipts: Iterable[Receipt] | None = None) -> UploadResult:
         """Publish the object that the parts make; a second time returns the same result.
@@ -180,23 +199,30 @@ class MultipartUpload:
         `receipts` are what sending parts elsewhere has returned: with them the object is made of
         just those and the parts sent here. Without, of all that the store lists. Before the store
         is asked it is refused when there is a gap, a part too small, or one that is not as it was
-        sent: `S3StreamError`, and the upload stays, to be mended and completed again.
+        sent: `S3StreamError`, and the upload stays, to be mended and completed again. A part that
+        is sent meanwhile is refused.
 
         Whoever completes second and knows the parts gets the result of the first; else
         `NotFoundError`. `UncertainError` when nobody can tell whether it was published; then it may
         be asked for again.
         """
+        given = None if receipts is None else [_checked_receipt(receipt) for receipt in receipts]
+        self._anew_after_fork()
         with self._ending:
             if self._state.result is not None:
                 return self._state.result
             self._refuse_if_over()
-            known = {**self._sent, **{r.part_number: r for r in receipts or ()}}
-            target = self._target()
-            listed = self._listed_or_known(target, known)
-            if listed is None:
-                result = self._found(target, known)
-            else:
-                result = self._publish(target, self._agreed(known, listed, receipts is not None))
+            before = self._state.phase
+            with self._books:
+                known = {**self._sent, **{r.part_number: r for r in given or ()}}
+                if before is Phase.STREAMING:
+                    self._state.on(Event.PREPARE)
+            try:
+                result = self._complete(known, given is not None)
+            except BaseException as error:
+                self._note_failure(error, before)
+                raise
+            self._commit(result)
             self._fs.invalidate_cache(f"{self.bucket}/{self.key}")
             return result
 
@@ -206,6 +232,7 @@ class MultipartUpload:
         Raises `ValueError` after `complete`, and while it is uncertain whether that has published;
         `S3StreamError` when the upload is still there.
         """
+        self._anew_after_fork()
         with self._ending:
             if self._state.phase is Phase.ABORTED:
                 return
@@ -236,87 +263,103 @@ class MultipartUpload:
         return Target(client, self.bucket, self.key, self._options, origin=self._origin)
 
     def _send(self, number: int, body: bytes | bytearray | FileRegion) -> Receipt:
-        _check_size(body.size if isinstance(body, FileRegion) else len(body))
-        receipt = self._target().upload_part(self.upload_id, number, body)
-        self._sent[number] = receipt
+        with self._named(number):
+            _check_size(body.size if isinstance(body, FileRegion) else len(body))
+            return self._keep(self._target().upload_part(self.upload_id, number, body))
+
+    def _keep(self, receipt: Receipt) -> Receipt:
+        with self._books:
+            if self._state.phase not in _OPEN:
+                raise S3StreamError(
+                    "it was sent while the upload was being completed, and is not in the object"
+                )
+            self._sent[receipt.part_number] = receipt
         return receipt
 
-    def _listed_or_known(self, target: Target, known: dict[int, Receipt]) -> Listed | None:
-        """The parts that the store has; None when the upload is gone and its parts are known."""
+    def _complete(self, known: dict[int, Receipt], strictly: bool) -> UploadResult:
+        target = self._target()
         try:
-            return target.list_parts(self.upload_id).parts
-        except NotFoundError:
-            if not known:
-                raise
-            return None
+            listing = target.list_parts(self.upload_id)
         except S3StreamError as error:
+            if known and is_upload_gone(error):
+                return self._found(target, known, error)
             # Who may send and complete need not be allowed to list.
-            if not known or not is_not_allowed(error):
+            if not strictly or not is_not_allowed(error):
                 raise
-            return {number: (receipt,) for number, receipt in known.items()}
-
-    def _agreed(self, known: dict[int, Receipt], listed: Listed, strictly: bool) -> list[Receipt]:
-        try:
-            least = self._options.min_part_size
-            return agreed(known, listed, strictly=strictly, min_part_size=least)
-        except S3StreamError as error:
-            error.bucket, error.key, error.upload_id = self.bucket, self.key, self.upload_id
-            raise
-
-    def _found(self, target: Target, known: dict[int, Receipt]) -> UploadResult:
-        parts = [known[number] for number in sorted(known)]
-        result = target.find(self.upload_id, parts, sum(part.size for part in parts))
-        if result is None:
-            raise NotFoundError(
-                "cannot complete: the upload is gone, and has not become this object",
-                bucket=self.bucket,
-                key=self.key,
-                upload_id=self.upload_id,
+            listing = Listing({n: (r,) for n, r in known.items()}, frozenset(), None, False)
+        with self._named(None):
+            parts = agreed(
+                known,
+                listing.parts,
+                strictly=strictly,
+                min_part_size=self._options.min_part_size,
+                doubtful=listing.doubtful,
             )
-        self._commit(result)
-        return result
-
-    def _publish(self, target: Target, parts: list[Receipt]) -> UploadResult:
         size = sum(part.size for part in parts)
-        if self._state.phase is Phase.STREAMING:
-            self._state.on(Event.PREPARE)
         self._state.on(Event.PUBLISH)
         try:
-            result = target.complete(self.upload_id, parts, size)
+            return target.complete(self.upload_id, parts, size)
+        except NotFoundError as gone:
+            if not is_upload_gone(gone):
+                raise
+            return self._found(target, {part.part_number: part for part in parts}, gone)
         except (AlreadyExistsError, PreconditionError):
-            self._state.on(Event.REFUSE)
             # What stands in the way may be our own: another process has completed it just now.
             with suppress(UncertainError):
                 found = target.find(self.upload_id, parts, size)
                 if found is not None:
-                    self._commit(found)
                     return found
             raise
-        except UncertainError as error:
-            self._state.lose_sight(error)
-            raise
-        except S3StreamError:
+
+    def _found(
+        self, target: Target, known: dict[int, Receipt], gone: S3StreamError
+    ) -> UploadResult:
+        parts = [known[number] for number in sorted(known)]
+        result = target.find(self.upload_id, parts, sum(part.size for part in parts))
+        if result is not None:
+            return result
+        if self._state.phase is Phase.UNCERTAIN:
             self._state.on(Event.REFUSE)
-            raise
-        except BaseException as error:
-            # An interrupt: nobody has heard the answer.
+        raise NotFoundError(
+            "cannot complete: the upload is gone, and has not become this object",
+            bucket=self.bucket,
+            key=self.key,
+            upload_id=self.upload_id,
+        ) from gone
+
+    def _note_failure(self, error: BaseException, before: Phase) -> None:
+        """Where a complete() that has failed leaves the upload."""
+        phase = self._state.phase
+        if phase is Phase.PREPARED:
+            self._state.on(Event.REFUSE)  # it was not asked for
+        elif phase is Phase.COMMITTING:
+            refused = isinstance(error, S3StreamError) and is_refusal(error)
+            if refused and before is Phase.STREAMING:
+                self._state.on(Event.REFUSE)
+                return
+            # That a second attempt was refused says nothing of the first.
             self._state.lose_sight(error)
-            raise
-        self._state.commit(result)
-        return result
+            if not isinstance(error, UncertainError):
+                add_note(error, "and whether the object was published is uncertain: ask again")
 
     def _commit(self, result: UploadResult) -> None:
-        # Somebody else has taken the steps between.
-        for event in (Event.PREPARE, Event.PUBLISH):
-            if (self._state.phase, event) in TABLE:
-                self._state.on(event)
+        if self._state.phase is Phase.PREPARED:
+            self._state.on(Event.PUBLISH)  # somebody else has seen to it
         self._state.commit(result)
 
     def _refuse_if_over(self) -> None:
-        if self._state.phase in {Phase.COMMITTED, Phase.ABORTED}:
-            raise ValueError(f"{self!r}: it is over; MultipartUpload.attach() finds one again")
+        if self._state.phase is Phase.COMMITTED:
+            raise ValueError(f"{self!r}: it is published")
+        if self._state.phase is Phase.ABORTED:
+            raise ValueError(f"{self!r}: it was aborted")
+
+    def _anew_after_fork(self) -> None:
+        if self._process != os.getpid():
+            self._fs.refuse_a_parents_client()
+            self._renew()
 
     def _checked(self, number: Any) -> int:
+        self._anew_after_fork()
         self._refuse_if_over()
         with suppress(TypeError):
             whole = operator.index(number)
@@ -326,7 +369,19 @@ class MultipartUpload:
             f"part number {number!r}: expected 1 to {self._options.max_parts:,}",
             bucket=self.bucket,
             key=self.key,
+            upload_id=self.upload_id,
         )
+
+    @contextmanager
+    def _named(self, number: int | None) -> Iterator[None]:
+        """Have errors that know only bytes say where it was."""
+        try:
+            yield
+        except S3StreamError as error:
+            if error.bucket is None:
+                error.bucket, error.key, error.upload_id = self.bucket, self.key, self.upload_id
+                error.part_number = error.part_number or number
+            raise
 
 
 def _prepared(
@@ -335,6 +390,35 @@ def _prepared(
     bucket, key = split_uri(uri)
     fs = S3StreamFileSystem(**take_connection(client, options))
     return fs, bucket, key, fs._write_options(options)
+
+
+def _checked_receipt(given: object) -> Receipt:
+    crc: object = getattr(given, "crc", None)
+    if isinstance(given, Receipt) and (
+        crc is None or (isinstance(crc, int) and 0 <= crc < 1 << 64)
+    ):
+        return given
+    raise UsageError(f"{given!r}: expected a Receipt, as sending a part returns it")
+
+
+def _range_of(byte_range: Any, size: int, source_uri: str) -> tuple[int, int]:
+    if byte_range is None:
+        byte_range = (0, size)
+    fits = (
+        isinstance(byte_range, (tuple, list))
+        and [type(end) for end in byte_range] == [int, int]
+        and 0 <= byte_range[0] < byte_range[1] <= size
+    )
+    if not fits:
+        raise UsageError(
+            f"byte_range={byte_range!r}: {source_uri} has {size:,} bytes; expected (start, end)"
+            " with at least one byte between, the end not included"
+        )
+    if byte_range[1] - byte_range[0] > MAX_PART_SIZE:
+        raise UsageError(
+            f"byte_range={byte_range!r}: a part has at most 5 GiB; copy {source_uri} in ranges"
+        )
+    return byte_range[0], byte_range[1]
 
 
 def _check_size(size: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import os
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from .errors import S3StreamError, UsageError
 
@@ -21,9 +21,9 @@ class FileRegion(io.RawIOBase):
     """
 
     def __init__(self, path: str | os.PathLike[str], offset: int, size: int | None = None) -> None:
+        self._file = io.FileIO(path)
         super().__init__()
         self._path = os.fspath(path)
-        self._file = io.FileIO(path)
         self._offset = offset
         self._at = 0
         end = os.fstat(self._file.fileno()).st_size
@@ -97,7 +97,7 @@ def body_of(data: Any) -> bytes | bytearray:
         ) from None
 
 
-def read_range(file: BinaryIO, offset: int, size: int | None) -> bytes:
+def read_range(file: IO[bytes], offset: int, size: int | None) -> bytes:
     """Read `size` bytes (None: all the rest) from `offset` of a seekable file.
 
     Raises `UsageError` when it does not have them, before it reads any.
@@ -106,4 +106,15 @@ def read_range(file: BinaryIO, offset: int, size: int | None) -> bytes:
     size = max(end - offset, 0) if size is None else size
     check_range(offset, size, end)
     file.seek(offset)
-    return file.read(size)
+    pieces: list[bytes] = []
+    missing = size
+    while missing:
+        piece: object = file.read(missing)  # a raw file may give less than it is asked for
+        if not isinstance(piece, bytes) or not piece:
+            raise UsageError(
+                f"offset={offset:,}, size={size:,}: after {size - missing:,} bytes read() has given"
+                f" {piece!r}; expected a binary file that stays as it is"
+            )
+        pieces.append(piece)
+        missing -= len(piece)
+    return b"".join(pieces)

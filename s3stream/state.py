@@ -61,6 +61,8 @@ TABLE: dict[tuple[Phase, Event], Phase] = {
     (Phase.COMMITTING, Event.FAIL): Phase.FAILED,
     (Phase.COMMITTING, Event.LOSE_SIGHT): Phase.UNCERTAIN,
     (Phase.COMMITTING, Event.REFUSE): Phase.STREAMING,  # of a held upload: parts may be mended
+    (Phase.PREPARED, Event.REFUSE): Phase.STREAMING,
+    (Phase.UNCERTAIN, Event.REFUSE): Phase.STREAMING,  # it is certain now that nothing is there
     (Phase.UNCERTAIN, Event.COMMIT): Phase.COMMITTED,  # the answer came after all
     (Phase.UNCERTAIN, Event.PUBLISH): Phase.COMMITTING,  # a held upload is asked for again
     (Phase.FAILED, Event.FAIL): Phase.FAILED,  # later errors are heard, the first is kept

@@ -28,7 +28,7 @@ checkpoints = st.builds(
     upload_id=st.none() | st.text(),
     writer_id=st.none() | st.text(),
     options=st.just(OPTIONS),
-    parts=st.lists(receipts, max_size=5).map(tuple),
+    parts=st.lists(receipts, max_size=5, unique_by=lambda part: part.part_number).map(tuple),
     tail=st.none() | st.builds(Tail, st.text(), sizes, st.none() | st.text()),
     source=st.none() | st.tuples(sizes, sizes),
 )
@@ -82,6 +82,9 @@ def _changed(**changes: Any) -> str:
         (_changed(tail=["key", None, None]), "None is not a whole number"),
         (_changed(options={}), "KeyError: 'part_size'"),
         (_changed(options={**OPTIONS, "part_size": 1}), "part_size=1"),
+        (_changed(parts=[[0, 5, '"e"', None]]), "0 is no part number"),
+        (_changed(parts=[[10_001, 5, '"e"', None]]), "10001 is no part number"),
+        (_changed(parts=[[1, 5, '"e"', None]] * 2), "a part is there twice"),
         (_changed(bucket=7), "7 is not a text"),
         (_changed(source=[1]), "a broken checkpoint: IndexError"),
     ],

@@ -70,6 +70,20 @@ def test_of_a_part_that_is_listed_twice_the_one_that_was_sent_counts_else_the_ne
     assert not is_listed(replace(ONE, etag='"third"'), there)
 
 
+def test_of_which_nobody_knows_the_newest_is_not_completed() -> None:
+    there = {1: (replace(ONE, etag='"x"'), replace(ONE, etag='"y"')), 2: (TWO,)}
+    with pytest.raises(S3StreamError, match="more than once within a second") as caught:
+        agreed({2: TWO}, there, strictly=False, min_part_size=5, doubtful={1})
+    assert caught.value.part_number == 1
+    known = {1: replace(ONE, etag='"x"')}
+    assert agreed(known, there, strictly=False, min_part_size=5, doubtful={1}) == [known[1], TWO]
+
+
+def test_a_checksum_that_the_sender_does_not_know_is_the_stores() -> None:
+    (part,) = agreed({1: ONE}, listed(replace(ONE, crc=7)), strictly=True, min_part_size=5)
+    assert part.crc == 7
+
+
 def test_parts_are_the_same_by_size_etag_and_checksum() -> None:
     assert is_listed(replace(ONE, etag="1"), listed(ONE))  # some stores do not quote
     assert is_listed(replace(ONE, crc=7), listed(ONE))

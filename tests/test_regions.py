@@ -73,6 +73,32 @@ def test_a_file_that_becomes_shorter_is_an_error_and_not_a_signal(tmp_path: Path
             region.read(2)
 
 
+class Reluctant(io.BytesIO):
+    """A raw file, which may give less than it is asked for."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(min(size or 0, 3))
+
+
+class Empty(io.BytesIO):
+    def read(self, size: int | None = -1) -> bytes:
+        return b""
+
+
+def test_a_file_that_gives_little_at_a_time_is_read_to_the_end() -> None:
+    assert read_range(Reluctant(TEXT), 2, 10) == TEXT[2:12]
+    assert read_range(Reluctant(TEXT), 2, None) == TEXT[2:]
+    with pytest.raises(UsageError, match=r"after 0 bytes read\(\) has given b''"):
+        read_range(Empty(TEXT), 2, 10)
+    with pytest.raises(UsageError, match="expected a binary file"):
+        read_range(io.StringIO("text"), 0, 4)  # type: ignore[arg-type]
+
+
+def test_a_file_that_is_not_there_leaves_nothing_behind(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        FileRegion(tmp_path / "nothing", 0)
+
+
 def test_bytes_are_sent_as_they_are_and_other_buffers_by_value() -> None:
     given: bytes | bytearray
     for given in (b"0123", bytearray(b"0123")):

@@ -185,6 +185,24 @@ def test_a_byte_changed_on_the_way_is_found_and_sent_again(
     assert uploads(store, bucket, key) == []
 
 
+def test_a_part_in_a_temporary_file_is_sent_whole_when_it_is_sent_again(
+    seaweedfs: Server, proxied: Server, proxy: Proxy, bucket: str, key: str
+) -> None:
+    proxy.inject("UploadPart", FlipByte(at=7))
+    size = 3 * PART + 1
+    s3stream.limit_memory(1 << 20)
+    try:
+        with _open(proxied, proxy, bucket, key) as file:
+            file.write(bytes_of(size))
+            peak = file.raw.peak_memory
+    finally:
+        s3stream.limit_memory(1 << 30)
+    assert peak < size
+    assert sum(part.size for part in proxy.of("UploadPart")) == size + PART
+    assert len(proxy.injected) == 1
+    assert content(seaweedfs, bucket, key) == bytes_of(size)
+
+
 @pytest.mark.parametrize("operation", ["UploadPart", "PutObject"])
 def test_over_https_the_checksum_finds_it(
     seaweedfs: Server, bucket: str, key: str, operation: str, tmp_path: Path

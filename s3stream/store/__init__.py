@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .client import CONNECTION_OPTIONS, connect
-from .failures import is_not_allowed
+from .failures import is_not_allowed, is_refusal, is_upload_gone
 from .locks import Claim, LockObject
 from .objects import Objects, Version
 from .parameters import Parameters
@@ -25,4 +25,6 @@ __all__ = [
     "Version",
     "connect",
     "is_not_allowed",
+    "is_refusal",
+    "is_upload_gone",
 ]

@@ -20,7 +20,7 @@ from urllib3 import Timeout
 from ..errors import S3StreamError
 from ..pace import Pace, pace_of
 from ..waiting import Cancellation
-from .failures import CHANGED_ON_THE_WAY, EXPIRED, SLOW_DOWN, code_of
+from .failures import CHANGED_ON_THE_WAY, EXPIRED, NEVER_REACHED, SLOW_DOWN, code_of
 
 # A wire that changes a byte in three attempts running is broken, and should be said to be.
 _ATTEMPTS_AGAINST_CHANGED_BYTES = 3
@@ -51,7 +51,7 @@ def call(
         return _call(client, method, arguments)
     except boto.BotoCoreError as error:
         # Botocore's own exceptions do not tell: credentials may run out between two attempts.
-        vars(error)["s3stream_never_reached"] = not _current.reached
+        vars(error)[NEVER_REACHED] = not _current.reached
         raise
     finally:
         _current.cancellation = None
@@ -83,6 +83,10 @@ def _call(client: Any, method: str, arguments: dict[str, Any]) -> dict[str, Any]
                 _renew(credentials, held)
             else:
                 raise
+            rewind = getattr(arguments.get("Body"), "seek", None)
+            if rewind is not None:
+                # Botocore rewinds a file between its own attempts only: it would be sent empty.
+                rewind(0)
 
 
 def _renew(credentials: RefreshableCredentials, held: object) -> None:
@@ -164,4 +168,4 @@ def lost_answers(answer: dict[str, Any]) -> int:
 
 def never_reached(error: BaseException) -> bool:
     """Whether it is certain that no attempt of the call has come as far as the store."""
-    return getattr(error, "s3stream_never_reached", False)
+    return getattr(error, NEVER_REACHED, False)

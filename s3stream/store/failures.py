@@ -32,9 +32,12 @@ OBJECT_GONE = frozenset({"NoSuchKey", "NoSuchVersion", "404", "NotFound"})
 CHANGED_ON_THE_WAY = frozenset({"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch"})
 EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException"})
 SLOW_DOWN = frozenset({"SlowDown", "ServiceUnavailable", "RequestLimitExceeded", "503", "429"})
+# What `call` notes on an error of botocore: no attempt has come as far as the store.
+NEVER_REACHED = "s3stream_never_reached"
 # By status: forbidden, or a store that has no such call.
 NOT_ALLOWED = frozenset({403, 405, 501})
-CONDITION_FAILED = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412"})
+CONFLICT = "ConditionalRequestConflict"
+CONDITION_FAILED = frozenset({"PreconditionFailed", CONFLICT, "412"})
 
 _BY_CODE: dict[str, type[S3StreamError]] = {
     **dict.fromkeys(
@@ -95,6 +98,20 @@ def status_of(error: BaseException) -> int | None:
 def is_not_allowed(error: S3StreamError) -> bool:
     """Whether the store refuses calls of this kind, whatever they ask for."""
     return error.__cause__ is not None and status_of(error.__cause__) in NOT_ALLOWED
+
+
+def is_upload_gone(error: S3StreamError) -> bool:
+    """Whether it says that there is no such upload (any more)."""
+    return error.__cause__ is not None and code_of(error.__cause__) in UPLOAD_GONE
+
+
+def is_refusal(error: S3StreamError) -> bool:
+    """Whether it is certain that what was asked for was not carried out, and will not be."""
+    cause = error.__cause__
+    if cause is None:
+        return False
+    status = status_of(cause)
+    return getattr(cause, NEVER_REACHED, False) or (status is not None and 400 <= status < 500)
 
 
 def translate(error: BaseException, doing: str, **where: Any) -> S3StreamError:

@@ -41,6 +41,7 @@ _OURS: dict[str, str] = {
         ("Body", "ContentLength", "ContentMD5", "MpuObjectSize", "MultipartUpload", "PartNumber"),
         "the bytes written",
     ),
+    **dict.fromkeys(("MaxParts", "PartNumberMarker"), "us: all parts are listed"),
     "UploadId": "the store",
     **dict.fromkeys(
         (

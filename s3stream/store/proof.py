@@ -6,6 +6,7 @@ Looks at the object, by whatever call it is given, and judges; sends nothing els
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -13,14 +14,24 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ..checksums import Algorithm
-from ..errors import AlreadyExistsError, IntegrityError, UncertainError
+from ..errors import AlreadyExistsError, IntegrityError, PreconditionError, UncertainError
 from ..state import Receipt
 from .calls import never_reached
-from .failures import CONDITION_FAILED, OBJECT_GONE, UPLOAD_GONE, code_of, status_of, translate
+from .failures import (
+    CONDITION_FAILED,
+    CONFLICT,
+    OBJECT_GONE,
+    UPLOAD_GONE,
+    code_of,
+    status_of,
+    translate,
+)
 
 # Carried by the metadata of a conditional write: the only thing that tells our object from another
 # writer's equal one when the answer to our own commit was lost.
 WRITER_ID = "s3stream-writer"
+# Seconds between looks at an object that should be there.
+_PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
 
 
 class Proof:
@@ -58,7 +69,13 @@ class Proof:
         code, status = code_of(error), status_of(error)
         failure = translate(error, "cannot publish", **where)
         conflict = code in CONDITION_FAILED
-        if conflict and self._exclusive:
+        if code == CONFLICT:
+            failure = PreconditionError(
+                f"another writer was publishing this object in the same moment ({CONFLICT}):"
+                " nothing of ours was published; write it again",
+                **where,
+            )
+        elif conflict and self._exclusive:
             failure = AlreadyExistsError("there is an object of this name already", **where)
         refused = status is not None and status < 500 and code not in UPLOAD_GONE and not conflict
         if never_reached(error) or ((refused or conflict) and not _was_retried(error)):
@@ -100,23 +117,36 @@ class Proof:
         """Find out whether an upload that is gone has become our object.
 
         Returns the object's HeadObject answer when it is ours, None when there is no object, or for
-        certain another writer's. Raises `UncertainError` when that cannot be told.
+        certain another writer's. Raises `UncertainError` when that cannot be told. Looks again for
+        some seconds: a store may remove the upload a little before it shows the object.
         """
-        try:
-            head = look()
-        except (ClientError, BotoCoreError) as unseen:
-            if code_of(unseen) in OBJECT_GONE:
-                return None
-            raise UncertainError(
-                "the upload is gone, completed or aborted, and a look at the object failed:"
-                f" {type(unseen).__name__}: {unseen}",
-                **where,
-            ) from unseen
-        if self._is_ours(head, size, etag, crc):
-            self._check(head, size, crc, where)
-            return head
-        if self._writer_id is not None:
-            return None
+        for pause in (*_PAUSES, None):
+            try:
+                head = look()
+            except (ClientError, BotoCoreError) as unseen:
+                if code_of(unseen) not in OBJECT_GONE:
+                    raise UncertainError(
+                        "the upload is gone, completed or aborted, and a look at the object failed:"
+                        f" {type(unseen).__name__}: {unseen}",
+                        **where,
+                    ) from unseen
+                if pause is None:
+                    return None
+            else:
+                if self._is_ours(head, size, etag, crc) and head.get("ContentLength") == size:
+                    self._check(head, size, crc, where)
+                    return head
+                if pause is None:
+                    self._refuse_unless_anothers(head, size, where)
+                    return None
+            time.sleep(pause)
+        raise AssertionError  # the last pause is None
+
+    def _refuse_unless_anothers(
+        self, head: dict[str, Any], size: int, where: dict[str, Any]
+    ) -> None:
+        if self._writer_id is not None and not self._carries_our_id(head):
+            return
         raise UncertainError(
             "the upload is gone, completed or aborted; the object there now has"
             f" {head.get('ContentLength')} bytes and ETag {head.get('ETag')}, which is not what"
@@ -143,14 +173,17 @@ class Proof:
 
     def _is_ours(self, head: dict[str, Any], size: int, etag: str, crc: int | None) -> bool:
         if self._writer_id is not None:
-            # Some stores give metadata back with a capital first letter.
-            found = {name.lower(): value for name, value in head.get("Metadata", {}).items()}
-            return found.get(WRITER_ID) == self._writer_id
+            return self._carries_our_id(head)
         if head.get("ContentLength") != size:
             return False
         if self._algorithm is not None and crc is not None and self._algorithm.field in head:
             return bool(head[self._algorithm.field] == self._algorithm.encode(crc))
         return bool(etag) and head.get("ETag", "").strip('"') == etag.strip('"')
+
+    def _carries_our_id(self, head: dict[str, Any]) -> bool:
+        # Some stores give metadata back with a capital first letter.
+        found = {name.lower(): value for name, value in head.get("Metadata", {}).items()}
+        return found.get(WRITER_ID) == self._writer_id
 
     def _could_be_ours(self, head: dict[str, Any], size: int) -> bool:
         """Whether an object that is not proved ours is not proved another's either."""

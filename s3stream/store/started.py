@@ -27,11 +27,13 @@ class Listing:
 
     `parts`: by part number, in order. Each but one of a store that lists a part which was sent
     again once more has one receipt; the last is the newest, as far as the store tells.
+    `doubtful`: numbers of which the newest two, by the store's clock, are as old as each other.
     `checksum`: S3's name of the algorithm, None where none is named. `composite`: of the whole
     object there is no checksum, only one of the parts' checksums.
     """
 
     parts: dict[int, tuple[Receipt, ...]]
+    doubtful: frozenset[int]
     checksum: str | None
     composite: bool
 
@@ -52,13 +54,21 @@ def list_parts(client: Any, arguments: dict[str, Any], where: dict[str, Any]) ->
     found.sort(key=lambda part: (part["PartNumber"], part.get("LastModified", _NEVER)))
     algorithm = ALGORITHMS.get((checksum or "").lower())
     parts: dict[int, tuple[Receipt, ...]] = {}
+    newest: dict[int, datetime] = {}
+    doubtful: set[int] = set()
     for part in found:
-        number = part["PartNumber"]
-        parts[number] = (*parts.get(number, ()), _receipt(part, algorithm))
+        number, at = part["PartNumber"], part.get("LastModified", _NEVER)
+        receipt = _receipt(part, algorithm)
+        before = parts.get(number, ())
+        if before and before[-1].etag == receipt.etag:
+            continue
+        (doubtful.add if newest.get(number) == at else doubtful.discard)(number)
+        newest[number] = at
+        parts[number] = (*before, receipt)
     # Only CRC64NVME has no other kind:
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html
     composite = kind == "COMPOSITE" or (kind is None and checksum not in {None, "CRC64NVME"})
-    return Listing(parts, checksum, composite)
+    return Listing(parts, frozenset(doubtful), checksum, composite)
 
 
 def _receipt(part: dict[str, Any], algorithm: Algorithm | None) -> Receipt:
