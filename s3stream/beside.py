@@ -50,7 +50,7 @@ class Tails:
         key = f"{self._of(upload_id)}{offset}"
         result = Target(self._client, self._bucket, key, self._options).put(body)
         checksum = None if result.checksum is None else result.checksum.value
-        return Tail(key, len(body), checksum)
+        return Tail(key, offset, len(body), checksum)
 
     def read(self, tail: Tail) -> Iterator[bytes]:
         """The bytes of a tail, in pieces of at most 8 MiB; at the end it is sure that it is them.

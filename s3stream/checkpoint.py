@@ -5,6 +5,8 @@ Pure: text in, text out. Holds no secret, and nothing that only one machine unde
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -34,10 +36,12 @@ CHECKPOINTED = (
 class Tail:
     """Bytes too few for a part, kept as an object of their own: the first `size` bytes of `key`.
 
-    `checksum` is theirs, in S3's notation, by the upload's algorithm.
+    `offset` is where they begin in the object to be; `checksum` is theirs, in S3's notation, by the
+    upload's algorithm.
     """
 
     key: str
+    offset: int
     size: int
     checksum: str | None
 
@@ -62,8 +66,17 @@ class Checkpoint:
 
     @property
     def offset(self) -> int:
-        """The bytes that are safe: those of the gapless parts, and of the tail."""
-        return sum(part.size for part in self.gapless) + (self.tail.size if self.tail else 0)
+        """The bytes that are safe, those of the firm parts and of the tail: where to go on from."""
+        end = sum(part.size for part in self.firm)
+        if self.tail is None or self.tail.offset > end:
+            return end
+        return max(end, self.tail.offset + self.tail.size)
+
+    @property
+    def firm(self) -> tuple[Receipt, ...]:
+        """The gapless parts up to the first that the store takes as the last one only."""
+        least = self.options["part_size" if self.options["equal_parts"] else "min_part_size"]
+        return tuple(itertools.takewhile(lambda part: part.size >= least, self.gapless))
 
     @property
     def gapless(self) -> tuple[Receipt, ...]:
@@ -83,7 +96,7 @@ class Checkpoint:
                 "writer_id": self.writer_id,
                 "options": self.options,
                 "parts": [[p.part_number, p.size, p.etag, p.crc] for p in self.parts],
-                "tail": self.tail and [self.tail.key, self.tail.size, self.tail.checksum],
+                "tail": self.tail and dataclasses.astuple(self.tail),
                 "source": self.source,
             }
         )
@@ -122,8 +135,9 @@ def _read(read: dict[str, Any]) -> Checkpoint:
         raise ValueError("a part is there twice")
     tail = None
     if read["tail"] is not None:
-        key, size, checksum = read["tail"]
-        tail = Tail(_text(key), _whole(size), None if checksum is None else _text(checksum))
+        key, offset, size, checksum = read["tail"]
+        said = None if checksum is None else _text(checksum)
+        tail = Tail(_text(key), _whole(offset), _whole(size), said)
     source = read["source"]
     return Checkpoint(
         _text(read["bucket"]),

@@ -5,6 +5,7 @@ Decides what of a checkpoint still holds, by what the store says. Must not know 
 
 from __future__ import annotations
 
+import itertools
 import logging
 import warnings
 from contextlib import AbstractContextManager
@@ -96,18 +97,11 @@ def look(client: Any, checkpoint: Checkpoint, options: WriteOptions) -> Checkpoi
     try:
         listed = target.list_parts(upload_id).parts
     except NotFoundError as gone:
-        if not checkpoint.offset:
+        if not checkpoint.parts and checkpoint.tail is None:
             return nothing
         return _published(target, upload_id, checkpoint, gone)
-    parts = []
-    # A smaller one was the last: behind it nothing can be sent.
-    least = options.part_size if options.equal_parts else options.min_part_size
-    for part in checkpoint.gapless:
-        if part.size < least or not is_listed(part, listed):
-            break
-        parts.append(part)
-    all_there = len(parts) == len(checkpoint.parts)
-    confirmed = replace(checkpoint, parts=tuple(parts), tail=checkpoint.tail if all_there else None)
+    parts = tuple(itertools.takewhile(lambda part: is_listed(part, listed), checkpoint.firm))
+    confirmed = replace(checkpoint, parts=parts)
     if confirmed.offset < checkpoint.offset:
         _log.warning(
             "s3://%s/%s: of %s bytes that were sent the store has %s: going on from there",
@@ -125,10 +119,10 @@ def look(client: Any, checkpoint: Checkpoint, options: WriteOptions) -> Checkpoi
 def _published(
     target: Target, upload_id: str, checkpoint: Checkpoint, gone: NotFoundError
 ) -> UploadResult:
-    if checkpoint.tail is None and len(checkpoint.gapless) == len(checkpoint.parts):
-        result = target.find(upload_id, list(checkpoint.gapless), checkpoint.offset)
-        if result is not None:
-            return result
+    parts = list(checkpoint.gapless)
+    result = target.find(upload_id, parts, sum(part.size for part in parts)) if parts else None
+    if result is not None:
+        return result
     raise NotFoundError(
         "cannot go on: the upload is gone (aborted, expired, or completed by somebody else), and"
         f" with it {checkpoint.offset:,} bytes; to begin again, do it without its checkpoint",

@@ -95,10 +95,12 @@ def _taken_up(
         raw._transfer.found(seen)
         return raw
     raw = _writer(fs, bucket, key, options, keeper, seen if seen.upload_id else None)
-    if seen.tail is not None:
+    if seen.tail is not None and seen.offset > raw.tell():
         try:
+            begun = raw.tell() - seen.tail.offset  # so much of it has become a part
             for piece in Tails(fs.client, bucket, key, options).read(seen.tail):
-                raw.write(piece)
+                raw.write(memoryview(piece)[begun:])
+                begun = max(0, begun - len(piece))
         except BaseException as error:
             raw._discard_because_of(error)
             raise

@@ -262,7 +262,9 @@ class Transfer:
 
     def checkpoint(self, tail: Tail | None = None) -> Checkpoint:
         """How far the store has it."""
-        reached = Checkpoint(
+        if tail is None and self._start is not None:
+            tail = self._start.tail  # which holds until parts have taken its place
+        return Checkpoint(
             self._target.bucket,
             self._target.key,
             self._state.upload_id,
@@ -271,9 +273,6 @@ class Transfer:
             self._state.receipts,
             tail,
         )
-        # Until parts have taken its place, the tail that we began with is what holds.
-        start = self._start
-        return reached if start is None or reached.offset >= start.offset else start
 
     def found(self, result: UploadResult) -> None:
         """What was taken up turned out to be published already."""
