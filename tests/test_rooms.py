@@ -46,6 +46,7 @@ ROOMS = {
     "checkpoint": Room("errors options state"),
     # local files
     "regions": Room("errors", "io os"),
+    "journal": Room("checkpoint errors", "os pathlib"),
     # threads
     "waiting": Room("errors", "threading time"),
     "pace": Room("", "os threading"),
