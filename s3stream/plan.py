@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
-from .errors import UsageError
+from .errors import TooLargeError, UsageError
 from .options import MAX_PART_SIZE, MiB, WriteOptions
 
 # With parts of `sent / (0.13 * max_parts)` the sum grows by e every 1,300 parts of 10,000; from
@@ -46,6 +46,29 @@ class Plan:
         `done` parts of together `offset` bytes are there already.
         """
         return _capacity(self, done, offset)
+
+    def cut(self, size: int, reserve: int = 0) -> list[tuple[int, int]]:
+        """Offset and bytes of each part of `size` bytes, as they would be cut from a stream.
+
+        A tail below `reserve` joins the part before it. Raises `TooLargeError` when there is no
+        room for them.
+        """
+        if size > self.capacity():
+            raise TooLargeError(
+                f"{size:,} bytes cannot fit: {self.max_parts:,} parts, the first of"
+                f" {self.start:,} bytes, hold {self.capacity():,}; raise part_size"
+            )
+        parts: list[tuple[int, int]] = []
+        offset = 0
+        while offset < size:
+            planned = min(self.size(offset), size - offset)
+            if parts and planned < reserve and offset + planned == size:
+                before, length = parts.pop()
+                parts.append((before, length + planned))
+            else:
+                parts.append((offset, planned))
+            offset += planned
+        return parts
 
 
 @functools.lru_cache(maxsize=64)

@@ -369,3 +369,22 @@ def test_with_the_real_memory_every_byte_comes_out_and_every_buffer_goes_back(
     assert out == data
     assert memory.alive == 0
     assert memory.peak <= memory.limit
+
+
+@settings(max_examples=EXAMPLES)
+@given(case=cases())
+def test_a_length_that_is_known_is_cut_like_a_stream(case: tuple[Plan, int, list[int]]) -> None:
+    plan, reserve, writes = case
+    upload = Upload(plan, reserve)
+    for piece in pieces(bytes_of(sum(writes)), writes):
+        upload.feed(piece)
+    upload.finish()
+    cut = [(offset, len(body)) for _, offset, body in upload.parts if body]
+    assert plan.cut(sum(writes), reserve) == cut
+
+
+def test_a_length_that_cannot_fit_is_not_cut() -> None:
+    plan = Plan(10, 3, False, 0)
+    assert plan.cut(30) == [(0, 10), (10, 10), (20, 10)]
+    with pytest.raises(TooLargeError, match="31 bytes cannot fit: 3 parts, the first of 10 bytes"):
+        plan.cut(31)
