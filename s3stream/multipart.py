@@ -16,6 +16,7 @@ from typing import IO, Any, SupportsIndex
 from .checksums import ALGORITHMS
 from .errors import (
     AlreadyExistsError,
+    IntegrityError,
     NotFoundError,
     PreconditionError,
     S3StreamError,
@@ -82,7 +83,7 @@ class MultipartUpload:
         `options` are those of `s3stream.open`. Raises `UsageError` before any request when one is
         wrong, `NotFoundError` when there is no such bucket.
         """
-        fs, bucket, key, chosen = _prepared(uri, client, options)
+        fs, bucket, key, chosen = prepared(uri, client, options)
         target = Target(fs.client, bucket, key, chosen)
         return cls(fs, bucket, key, chosen, target.create(), target.origin)
 
@@ -104,7 +105,7 @@ class MultipartUpload:
             # Without one the calls would write and delete the object itself.
             raise UsageError(f"upload_id={upload_id!r}: expected the id of an upload")
         said = options.get("checksum")
-        fs, bucket, key, chosen = _prepared(uri, client, options)
+        fs, bucket, key, chosen = prepared(uri, client, options)
         if chosen.if_match is not None or chosen.if_none_match is not None:
             raise UsageError(
                 "if_match and if_none_match belong to create(): what proves the object to be ours"
@@ -310,6 +311,18 @@ class MultipartUpload:
                 if found is not None:
                     return found
             raise
+        except (IntegrityError, UncertainError):
+            raise
+        except S3StreamError as error:
+            if is_refusal(error):
+                raise
+            # A gateway may have given up what the store then carries out.
+            raise UncertainError(
+                f"the store did not say whether the object was published: {error.message}",
+                bucket=self.bucket,
+                key=self.key,
+                upload_id=self.upload_id,
+            ) from error
 
     def _found(
         self, target: Target, known: dict[int, Receipt], gone: S3StreamError
@@ -384,9 +397,10 @@ class MultipartUpload:
             raise
 
 
-def _prepared(
+def prepared(
     uri: str, client: Any, options: dict[str, Any]
 ) -> tuple[S3StreamFileSystem, str, str, WriteOptions]:
+    """What an upload is made with: file system, bucket, key, options; takes the first's of them."""
     bucket, key = split_uri(uri)
     fs = S3StreamFileSystem(**take_connection(client, options))
     return fs, bucket, key, fs._write_options(options)
