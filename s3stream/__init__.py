@@ -32,6 +32,7 @@ from .multipart import MultipartUpload
 from .opening import open
 from .options import WriteOptions
 from .resuming import resume
+from .sendfile import upload_file
 from .state import Checksum, Receipt, UploadResult
 from .uploads import UnfinishedUpload, abort_uploads, expire_uploads, list_uploads
 from .writer import S3Writer
@@ -69,4 +70,5 @@ __all__ = [
     "list_uploads",
     "open",
     "resume",
+    "upload_file",
 ]

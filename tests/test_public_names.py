@@ -50,6 +50,7 @@ PROMISED = [
     "list_uploads",
     "open",
     "resume",
+    "upload_file",
 ]
 
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef

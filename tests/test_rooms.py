@@ -46,7 +46,7 @@ ROOMS = {
     "checkpoint": Room("errors options state"),
     # local files
     "regions": Room("errors", "io os"),
-    "journal": Room("checkpoint errors", "os pathlib"),
+    "source": Room("errors options", "io os pathlib stat"),
     # threads
     "waiting": Room("errors", "threading time"),
     "pace": Room("", "os threading"),
@@ -91,8 +91,16 @@ ROOMS = {
     "multipart": Room(
         "checksums errors fs manifest options regions state store uri", "os threading"
     ),
+    "sending": Room(
+        "checkpoint checksums cleanup endings errors fs journal manifest multipart options regions"
+        " sender source state store waiting"
+    ),
+    "sendfile": Room(
+        "checkpoint errors fs journal multipart options plan sending source state",
+        "fsspec.callbacks os",
+    ),
     "__init__": Room(
-        "budget checkpoint endings errors files fs multipart opening options resuming state"
+        "budget checkpoint endings errors files fs multipart opening options resuming sendfile state"
         " uploads writer"
     ),
 }

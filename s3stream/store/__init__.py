@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .bodies import crc_of
 from .client import CONNECTION_OPTIONS, connect
 from .failures import is_not_allowed, is_refusal, is_upload_gone
 from .locks import Claim, LockObject
@@ -24,6 +25,7 @@ __all__ = [
     "Uploads",
     "Version",
     "connect",
+    "crc_of",
     "is_not_allowed",
     "is_refusal",
     "is_upload_gone",

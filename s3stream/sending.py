@@ -1,0 +1,304 @@
+"""A local file's parts on their way: at once, straight from where they lie on the disk.
+
+Decides which parts are missing, and what is left behind when it fails; how a part is sent, an
+object published or an upload removed is known elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from .checkpoint import Checkpoint
+from .checksums import ALGORITHMS
+from .cleanup import Patience, abort, patience_with, warn_of, when_settled
+from .endings import forget, late, watch
+from .errors import CleanupError, NotFoundError, S3StreamError, UncertainError, add_note, attach
+from .fs import S3StreamFileSystem
+from .journal import Journal
+from .manifest import Listed, is_listed
+from .multipart import MultipartUpload
+from .options import WriteOptions
+from .regions import FileRegion
+from .sender import Outcome, Sender
+from .source import Source
+from .state import Receipt, UploadResult
+from .store import Origin, Target, crc_of, is_not_allowed, is_upload_gone
+from .waiting import Cancellation
+
+# How often, while the last parts are in flight, those that have come in are told of.
+_TELL_SECONDS = 0.25
+
+
+class Sending:
+    """The parts of one file, from the first to the published object.
+
+    All is decided on the thread that calls `run`; other threads only carry parts.
+    """
+
+    def __init__(
+        self,
+        fs: S3StreamFileSystem,
+        noted: Checkpoint,
+        options: WriteOptions,
+        source: Source,
+        cuts: list[tuple[int, int]],
+        journal: Journal | None,
+        callback: Any,
+    ) -> None:
+        self._fs = fs
+        self._options = options
+        self._source = source
+        self._cuts = cuts
+        self._journal = journal
+        self._callback = callback
+        self._cancellation = Cancellation("the sending of the file was given up")
+        origin = None if noted.upload_id is None else Origin(noted.writer_id)
+        self._target = Target(
+            fs.client, noted.bucket, noted.key, options, self._cancellation, origin
+        )
+        self._sender: Sender[Receipt | None] = Sender(
+            min(options.max_concurrency, self._target.connections),
+            f"s3stream {noted.key}",
+            self._target.pace,
+            self._cancellation,
+        )
+        self._noted = replace(noted, writer_id=self._target.origin.writer_id)
+        self._upload_id = noted.upload_id
+        self._known = {receipt.part_number: receipt for receipt in noted.parts}
+        self._accepted: dict[int, Receipt] = {}
+        self._told = 0
+        self._written_down = 0
+        self._publishing = False
+        self._result: UploadResult | None = None
+        self._error: BaseException | None = None
+        # Whoever takes it out cleans up: the caller's thread, or the end of the process.
+        self._to_be_cleaned_up = [True]
+
+    def run(self) -> UploadResult:
+        """Send what is missing and publish; cleans up, or keeps the upload, when it cannot."""
+        watch(self)
+        try:
+            if self._begin():
+                self._send_parts()
+            return self._publish()
+        except BaseException as error:
+            if isinstance(error, S3StreamError) and error.bucket is None:
+                # The rooms that know files know no objects.
+                error.bucket, error.key = self._target.bucket, self._target.key
+                error.upload_id = self._upload_id
+            self._clean_up(patience_with(error), error)
+            if isinstance(error, NotFoundError) and self._journal and self._upload_id:
+                raise NotFoundError(
+                    f"{error.message}; to begin again, delete the checkpoint {self._journal.path}",
+                    bucket=self._target.bucket,
+                    key=self._target.key,
+                    upload_id=self._upload_id,
+                ) from error
+            raise
+        finally:
+            forget(self)
+
+    def _begin(self) -> bool:
+        """Start the upload, or look what is there of it; whether it is there to send parts to."""
+        if self._upload_id is None:
+            self._write_down()  # that it can be is to be known before anything is sent
+            self._call(self._create)
+            self._write_down()
+            return True
+        looked: list[Listed | None] = []
+        upload_id = self._upload_id
+        self._call(lambda: looked.append(_listed_or_known(self._target, upload_id, self._known)))
+        listed = looked[0]
+        if listed is None and len(self._known) < len(self._cuts):
+            raise NotFoundError("the upload is gone, completed or aborted, and was not finished")
+        if listed is None:
+            # It may have become the object, without our having heard of it.
+            self._accepted = dict(self._known)
+            self._tell()
+            return False
+        self._known = {
+            number: receipt for number, receipt in self._known.items() if is_listed(receipt, listed)
+        }
+        return True
+
+    def _create(self) -> None:
+        self._upload_id = self._target.create()
+
+    def _send_parts(self) -> None:
+        for number, (offset, size) in enumerate(self._cuts, 1):
+            self._sender.submit(self._sending(number, offset, size))
+            self._tell()
+        while not self._sender.settle(_TELL_SECONDS):
+            self._tell()
+        self._tell()
+
+    def _sending(self, number: int, offset: int, size: int) -> Callable[[], Receipt]:
+        def send() -> Receipt:
+            upload_id = self._upload_id
+            assert upload_id is not None  # noqa: S101 - there is one from _begin on
+            try:
+                with FileRegion(self._source.path, offset, size) as region:
+                    known = self._known.get(number)
+                    if known is not None and self._is_still(known, region):
+                        return known
+                    return self._target.upload_part(upload_id, number, region)
+            finally:
+                # Whatever else came of it: of a file that has changed, that is the error.
+                self._source.refuse_if_changed()
+
+        return send
+
+    def _is_still(self, receipt: Receipt, region: FileRegion) -> bool:
+        if receipt.size != region.size:
+            return False
+        if receipt.crc is None or self._options.checksum is None:
+            return receipt.crc is None
+        return crc_of(ALGORITHMS[self._options.checksum], region) == receipt.crc
+
+    def _publish(self) -> UploadResult:
+        self._source.refuse_if_changed()
+        self._write_down()
+        upload_id = self._upload_id
+        assert upload_id is not None  # noqa: S101 - there is one from _begin on
+        upload = MultipartUpload(
+            self._fs,
+            self._target.bucket,
+            self._target.key,
+            self._options,
+            upload_id,
+            self._target.origin,
+        )
+
+        def complete() -> None:
+            self._result = upload.complete(self._accepted.values())
+
+        def begin() -> None:
+            self._publishing = True
+
+        self._call(complete, begin)
+        assert self._result is not None  # noqa: S101 - or that would have raised
+        if self._journal is not None:
+            self._journal.remove()
+        return self._result
+
+    def _call(self, job: Callable[[], None], placed: Callable[[], None] | None = None) -> None:
+        """Make one call on a thread, so that Ctrl-C ends the wait for it and not the call."""
+        self._sender.submit(job, placed)
+        self._sender.settle()
+        self._tell()
+
+    def _tell(self) -> None:
+        """Hear of what has come in, write it down and report it. Raises the first error."""
+        self._sender.collect(self._keep)
+        if self._error is not None:
+            raise self._error
+        # Each writing is of all parts: of many thousands, not after every single one.
+        if len(self._accepted) - self._written_down > len(self._accepted) // 100:
+            self._write_down()
+        done = sum(receipt.size for receipt in self._accepted.values())
+        if done > self._told:
+            self._callback.relative_update(done - self._told)
+            self._told = done
+
+    def _keep(self, outcome: Outcome[Receipt | None]) -> None:
+        if outcome.error is not None:
+            self._publishing = False
+            self._error = self._error or outcome.error
+        elif outcome.value is not None:
+            self._accepted[outcome.value.part_number] = outcome.value
+
+    def _write_down(self) -> None:
+        if self._journal is None:
+            return
+        # What was known before stays known until its turn has come to be looked at.
+        parts = {**self._known, **self._accepted}
+        ordered = tuple(parts[number] for number in sorted(parts))
+        self._journal.write(replace(self._noted, upload_id=self._upload_id, parts=ordered))
+        self._written_down = len(self._accepted)
+
+    def _clean_up(self, patience: Patience, error: BaseException) -> None:
+        """Remove the upload, or keep it for the next time; notes on `error` what is left."""
+        try:
+            self._to_be_cleaned_up.pop()
+        except IndexError:
+            return
+        over = late(f"the clean-up after {self._source.path!r}")
+        try:
+            self._cancel()
+            settled = self._sender.settle(patience.settle)
+            self._sender.collect(self._keep)
+            note = self._nothing_to_be_done(error)
+            if note is None and self._journal is not None and self._upload_id is not None:
+                note = self._kept()
+            if note:
+                add_note(error, note)
+            if note is None:
+                self._remove(patience, settled, error)
+        except S3StreamError as failed:
+            attach(error, failed)
+        finally:
+            over.set()
+
+    def _nothing_to_be_done(self, error: BaseException) -> str | None:
+        """A word, or none, where the upload is over or left alone; None where it is not."""
+        if self._result is not None:
+            return f"and yet the object was published: {self._result}"
+        if isinstance(error, UncertainError) or isinstance(self._error, UncertainError):
+            return "" if error is self._error else str(self._error)
+        if self._publishing:
+            when_settled(self._sender, f"the commit of {self._target.key!r}", lambda: None)
+            return (
+                f"and it came while the store was publishing the object s3://{self._target.bucket}"
+                f"/{self._target.key}, whose answer was not waited for: the object may appear"
+            )
+        return None
+
+    def _kept(self) -> str:
+        self._write_down()
+        assert self._journal is not None  # noqa: S101 - the caller looked
+        return (
+            f"what was sent is kept: the same call, with checkpoint={self._journal.path!r}, goes on"
+            " with it"
+        )
+
+    def _remove(self, patience: Patience, settled: bool, error: BaseException) -> None:
+        failed = self._abort(patience.abort)
+        if failed is not None:
+            attach(error, failed)
+        if not settled:
+            what = f"a request for {self._target.key!r}"
+            when_settled(self._sender, what, self._abort_after_stragglers)
+        if self._journal is not None:
+            self._journal.remove()
+
+    def _abort(self, timeout: float | None) -> CleanupError | None:
+        upload_id = self._upload_id
+        return None if upload_id is None else abort(self._target, upload_id, timeout)
+
+    def _abort_after_stragglers(self) -> None:
+        # The straggler may have been the call that made the upload: only now is its id known.
+        failed = self._abort(None)
+        if failed is not None:
+            warn_of(failed)
+
+    def _cancel(self) -> None:
+        # Asked by the end of the process, too. A commit that is on its way is not held up.
+        self._cancellation.request()
+
+    def _abandon(self, why: str, seconds: float) -> None:
+        self._clean_up(Patience(settle=seconds, abort=0), S3StreamError(why))
+
+
+def _listed_or_known(target: Target, upload_id: str, known: dict[int, Receipt]) -> Listed | None:
+    """The parts that the store has; None when the upload is gone."""
+    try:
+        return target.list_parts(upload_id).parts
+    except S3StreamError as error:
+        if is_upload_gone(error):
+            return None
+        # Who may send and complete need not be allowed to list.
+        if not known or not is_not_allowed(error):
+            raise
+        return {number: (receipt,) for number, receipt in known.items()}
