@@ -69,10 +69,10 @@ def upload_file(
 def _write_whole(
     fs: S3StreamFileSystem, name: str, source: Source, callback: Any, options: dict[str, Any]
 ) -> UploadResult:
-    # Not for the transaction that somebody may have begun on this file system.
-    with fs.open(name, "wb", buffering=0, autocommit=True, **options) as file:
+    with fs.open(name, "wb", buffering=0, **options) as file:
         for piece in source.pieces():
             callback.relative_update(file.write(piece))
+        # Whatever transaction somebody has begun on this file system, and whatever `publish` says.
         result: UploadResult = file.commit()
         return result
 
