@@ -14,7 +14,7 @@ from typing import Any
 
 from .beside import Tails
 from .checkpoint import Checkpoint
-from .errors import NotFoundError, S3StreamError
+from .errors import NotFoundError, S3StreamError, UncertainError
 from .journal import Journal
 from .lock import StoreLock
 from .manifest import is_listed
@@ -97,9 +97,12 @@ def look(client: Any, checkpoint: Checkpoint, options: WriteOptions) -> Checkpoi
     try:
         listed = target.list_parts(upload_id).parts
     except NotFoundError as gone:
-        if not checkpoint.parts and checkpoint.tail is None:
-            return nothing
-        return _published(target, upload_id, checkpoint, gone)
+        result = _published(target, upload_id, checkpoint)
+        if result is not None:
+            return result
+        if not checkpoint.offset:
+            return nothing  # it was given up for that, and begun anew
+        raise _gone(checkpoint) from gone
     parts = tuple(itertools.takewhile(lambda part: is_listed(part, listed), checkpoint.firm))
     confirmed = replace(checkpoint, parts=parts)
     if confirmed.offset < checkpoint.offset:
@@ -116,17 +119,24 @@ def look(client: Any, checkpoint: Checkpoint, options: WriteOptions) -> Checkpoi
     return confirmed
 
 
-def _published(
-    target: Target, upload_id: str, checkpoint: Checkpoint, gone: NotFoundError
-) -> UploadResult:
+def _published(target: Target, upload_id: str, checkpoint: Checkpoint) -> UploadResult | None:
     parts = list(checkpoint.gapless)
-    result = target.find(upload_id, parts, sum(part.size for part in parts)) if parts else None
-    if result is not None:
-        return result
-    raise NotFoundError(
+    if not parts:
+        return None
+    try:
+        return target.find(upload_id, parts, sum(part.size for part in parts))
+    except UncertainError:
+        # Where nothing was promised nothing can be lost.
+        if not checkpoint.offset:
+            return None
+        raise
+
+
+def _gone(checkpoint: Checkpoint) -> NotFoundError:
+    return NotFoundError(
         "cannot go on: the upload is gone (aborted, expired, or completed by somebody else), and"
         f" with it {checkpoint.offset:,} bytes; to begin again, do it without its checkpoint",
         bucket=checkpoint.bucket,
         key=checkpoint.key,
-        upload_id=upload_id,
-    ) from gone
+        upload_id=checkpoint.upload_id,
+    )

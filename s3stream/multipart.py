@@ -296,6 +296,9 @@ class MultipartUpload:
                 min_part_size=self._options.min_part_size,
                 doubtful=listing.doubtful,
             )
+        return self._publish(target, parts)
+
+    def _publish(self, target: Target, parts: list[Receipt]) -> UploadResult:
         size = sum(part.size for part in parts)
         self._state.on(Event.PUBLISH)
         try:

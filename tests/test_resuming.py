@@ -203,6 +203,25 @@ def test_an_exception_after_resuming_leaves_the_checkpoint_as_good_as_it_was(
     assert beside(seaweedfs, bucket, key) == []
 
 
+def test_an_upload_of_which_nothing_could_be_used_is_begun_anew_and_again(
+    seaweedfs: Server, bucket: str, key: str
+) -> None:
+    """A process that was killed between giving the old one up and writing down the new one."""
+    seaweedfs.client().put_object(Bucket=bucket, Key=key, Body=b"what was there before")
+    file = start(seaweedfs, bucket, key)
+    file.write(DATA[: 2 * PART])
+    whole = file.suspend()
+    for parts in (whole.parts[1:], (replace(whole.parts[0], size=7),)):
+        useless = replace(whole, parts=parts)
+        assert useless.offset == 0
+        for _ in range(2):
+            file = resume(seaweedfs, useless)
+            assert file.tell() == 0
+            file.discard()
+    assert uploads(seaweedfs, bucket, key) == []
+    assert beside(seaweedfs, bucket, key) == []
+
+
 def test_discard_means_it(seaweedfs: Server, bucket: str, key: str, tmp_path: Path) -> None:
     file = start(seaweedfs, bucket, key)
     file.write(DATA[: PART + 10])

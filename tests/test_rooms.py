@@ -100,8 +100,8 @@ ROOMS = {
         "fsspec.callbacks os",
     ),
     "__init__": Room(
-        "budget checkpoint endings errors files fs multipart opening options resuming sendfile state"
-        " uploads writer"
+        "budget checkpoint endings errors files fs multipart opening options resuming sendfile"
+        " state uploads writer"
     ),
 }
 
