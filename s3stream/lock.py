@@ -12,10 +12,15 @@ import platform
 import threading
 import time
 import uuid
+from contextlib import AbstractContextManager
 from typing import Any
 
 from .errors import LockedError, UsageError
+from .options import WriteOptions
 from .store import Claim, LockObject
+
+# "store", somebody's own, or none: a context manager that is held while the upload is continued.
+Lock = str | AbstractContextManager[Any] | None
 
 # Endpoints that are known to heed conditions on PutObject.
 _HEEDING: set[str] = set()
@@ -133,6 +138,17 @@ class StoreLock:
 
     def _refused(self, why: str) -> LockedError:
         return LockedError(f"the upload is locked: {why}", **self._where)
+
+
+def lock_of(
+    client: Any, bucket: str, key: str, options: WriteOptions, lock: Lock
+) -> AbstractContextManager[Any] | None:
+    """The lock that `lock=` asks for, not entered yet. Raises `UsageError` for what is none."""
+    if lock == "store":
+        return StoreLock(client, bucket, f"{key}{options.beside}-lock", options.lease)
+    if isinstance(lock, str) or not (lock is None or hasattr(lock, "__enter__")):
+        raise UsageError(f"lock={lock!r}: expected 'store', a context manager, or None")
+    return lock
 
 
 def _read(claim: Claim) -> dict[str, Any]:

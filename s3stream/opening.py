@@ -15,8 +15,9 @@ from .files import (
     wrap,
 )
 from .fs import OPEN_OPTIONS, S3StreamFileSystem, refuse_unknown, take_connection
+from .lock import Lock
 from .options import OPTION_NAMES
-from .resuming import Lock, journal_at, open_kept
+from .resuming import journal_at, open_kept
 from .store import CONNECTION_OPTIONS
 from .uri import split_uri
 from .writer import S3Writer

@@ -6,7 +6,6 @@ Only brings together what is known of an upload, its lock, and a writer; decides
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -17,13 +16,10 @@ from .files import S3BufferedWriter, wrap
 from .fs import S3StreamFileSystem, take_connection
 from .journal import Journal
 from .keeping import Keeper, look
-from .lock import StoreLock
+from .lock import Lock, lock_of
 from .options import WriteOptions
 from .state import UploadResult
 from .writer import S3Writer
-
-# "store", somebody's own, or none: a context manager that is held while the upload is continued.
-Lock = str | AbstractContextManager[Any] | None
 
 
 def resume(
@@ -69,7 +65,7 @@ def open_kept(
 ) -> S3Writer:
     """A writer whose upload outlives it; taken up from a checkpoint, or the one in a journal."""
     options = fs._write_options(chosen)
-    held = _lock(fs.client, bucket, key, options, lock)
+    held = lock_of(fs.client, bucket, key, options, lock)
     keeper = Keeper(journal, held, Tails(fs.client, bucket, key, options))
     keeper.hold()
     try:
@@ -124,16 +120,6 @@ def _writer(
         start=start,
         keeper=keeper,
     )
-
-
-def _lock(
-    client: Any, bucket: str, key: str, options: WriteOptions, lock: Lock
-) -> AbstractContextManager[Any] | None:
-    if lock == "store":
-        return StoreLock(client, bucket, f"{key}{options.beside}-lock", options.lease)
-    if isinstance(lock, str) or not (lock is None or hasattr(lock, "__enter__")):
-        raise UsageError(f"lock={lock!r}: expected 'store', a context manager, or None")
-    return lock
 
 
 def _continued(

@@ -6,6 +6,7 @@ Decides whether it goes as a whole, in parts, or on from a checkpoint; sends not
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +16,7 @@ from .checkpoint import CHECKPOINTED, Checkpoint
 from .errors import UsageError
 from .fs import S3StreamFileSystem
 from .journal import Journal
+from .lock import Lock, StoreLock, lock_of
 from .multipart import prepared
 from .options import WriteOptions
 from .plan import plan_parts
@@ -29,6 +31,7 @@ def upload_file(
     *,
     callback: Any = DEFAULT_CALLBACK,
     checkpoint: str | os.PathLike[str] | None = None,
+    lock: Lock = "store",
     client: Any = None,
     **options: Any,
 ) -> UploadResult:
@@ -41,7 +44,8 @@ def upload_file(
     `checkpoint` names a local file that is kept up to date while parts are sent, and gone when the
     object is published. When anything fails, or the process is killed, the upload is kept too, and
     the same call goes on with it: of the parts that the store still has, only those are sent again
-    that are not what the file holds. Without, what was sent is removed.
+    that are not what the file holds. Without, what was sent is removed. With it a `lock` is held,
+    as by `resume`.
 
     Raises `S3StreamError` when the file is changed meanwhile; `UsageError` for a checkpoint of
     another object, of other options or of a file that was changed since; `NotFoundError` when its
@@ -49,9 +53,10 @@ def upload_file(
     opening the file raises.
     """
     fs, bucket, key, chosen = prepared(uri, client, options)
+    held = None if checkpoint is None else lock_of(fs.client, bucket, key, chosen, lock)
     journal = None if checkpoint is None else Journal(checkpoint)
-    noted = None if journal is None else journal.read()
-    with Source(path) as source:
+    with Source(path) as source, held or nullcontext():
+        noted = None if journal is None else journal.read()
         if journal is not None and noted is not None:
             _refuse_another(journal, noted, source, bucket, key, options)
             chosen = replace(chosen, **noted.options)
@@ -63,7 +68,8 @@ def upload_file(
             return _write_whole(fs, f"{bucket}/{key}", source, callback, options)
         if noted is None:
             noted = _first(bucket, key, chosen, source)
-        return Sending(fs, noted, chosen, source, cuts, journal, callback).run()
+        ours = held if isinstance(held, StoreLock) else None
+        return Sending(fs, noted, chosen, source, cuts, journal, ours, callback).run()
 
 
 def _write_whole(

@@ -17,6 +17,7 @@ from .endings import forget, late, watch
 from .errors import CleanupError, NotFoundError, S3StreamError, UncertainError, add_note, attach
 from .fs import S3StreamFileSystem
 from .journal import Journal
+from .lock import StoreLock
 from .manifest import Listed, is_listed
 from .multipart import MultipartUpload
 from .options import WriteOptions
@@ -45,6 +46,7 @@ class Sending:
         source: Source,
         cuts: list[tuple[int, int]],
         journal: Journal | None,
+        lock: StoreLock | None,
         callback: Any,
     ) -> None:
         self._fs = fs
@@ -52,6 +54,7 @@ class Sending:
         self._source = source
         self._cuts = cuts
         self._journal = journal
+        self._lock = lock
         self._callback = callback
         self._cancellation = Cancellation("the sending of the file was given up")
         origin = None if noted.upload_id is None else Origin(noted.writer_id)
@@ -160,6 +163,8 @@ class Sending:
     def _publish(self) -> UploadResult:
         self._source.refuse_if_changed()
         self._write_down()
+        if self._lock is not None:
+            self._lock.renew(surely=True)
         upload_id = self._upload_id
         assert upload_id is not None  # noqa: S101 - there is one from _begin on
         upload = MultipartUpload(
@@ -212,6 +217,8 @@ class Sending:
     def _write_down(self) -> None:
         if self._journal is None:
             return
+        if self._lock is not None:
+            self._lock.renew()
         # What was known before stays known until its turn has come to be looked at.
         parts = {**self._known, **self._accepted}
         ordered = tuple(parts[number] for number in sorted(parts))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.proxy import Proxy
     from tests.servers import Server
 
-ROUNDS = int(os.environ.get("S3STREAM_TEST_KILLS", "8"))
+ROUNDS = int(os.environ.get("S3STREAM_TEST_KILLS", "5"))
 SEED = int(os.environ.get("S3STREAM_TEST_SEED") or random.SystemRandom().randrange(1 << 32))
 PART = 5 << 20
 SIZE = 6 * PART + 12_345

@@ -25,7 +25,7 @@ def _blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
-def test_every_snippet_runs_in_order(seaweedfs: Server) -> None:
+def test_every_snippet_runs_in_order(seaweedfs: Server, tmp_path: Path) -> None:
     bucket = "my-bucket"
     seaweedfs.client().create_bucket(Bucket=bucket)
     environment = {
@@ -39,12 +39,15 @@ def test_every_snippet_runs_in_order(seaweedfs: Server) -> None:
     assert len(snippets) >= 5
     program = "\n".join(snippets)
     command = [sys.executable, "-W", "error:nothing was published", "-c", program]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert content(seaweedfs, bucket, "python") == Path(sys.executable).read_bytes()
     assert content(seaweedfs, bucket, "data.bin") == b"all of it"
     assert exists(seaweedfs, bucket, "frame.parquet")
     assert not exists(seaweedfs, bucket, "half.bin")
+    assert [path.name for path in tmp_path.iterdir()] == ["local.bin"]
     assert "Uploads" not in seaweedfs.client().list_multipart_uploads(Bucket=bucket)
 
 

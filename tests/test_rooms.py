@@ -61,7 +61,7 @@ ROOMS = {
     ),
     # what outlives a writer
     "journal": Room("checkpoint errors", "os pathlib"),
-    "lock": Room("errors store", "os platform threading time"),
+    "lock": Room("errors options store", "os platform threading time"),
     "beside": Room("checkpoint checksums errors options parts store"),
     "keeping": Room(
         "beside checkpoint errors journal lock manifest options state store", "logging warnings"
@@ -86,17 +86,17 @@ ROOMS = {
     "resuming": Room(
         "beside checkpoint errors files fs journal keeping lock options state writer", "os"
     ),
-    "opening": Room("errors files fs options resuming store uri writer"),
+    "opening": Room("errors files fs lock options resuming store uri writer"),
     "uploads": Room("errors fs store"),
     "multipart": Room(
         "checksums errors fs manifest options regions state store uri", "os threading"
     ),
     "sending": Room(
-        "checkpoint checksums cleanup endings errors fs journal manifest multipart options regions"
-        " sender source state store waiting"
+        "checkpoint checksums cleanup endings errors fs journal lock manifest multipart options"
+        " regions sender source state store waiting"
     ),
     "sendfile": Room(
-        "checkpoint errors fs journal multipart options plan sending source state",
+        "checkpoint errors fs journal lock multipart options plan sending source state",
         "fsspec.callbacks os",
     ),
     "__init__": Room(

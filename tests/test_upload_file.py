@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -66,9 +67,20 @@ def checkpoint(tmp_path: Path) -> Path:
     return tmp_path / "upload.json"
 
 
+def lock_for(store: Server) -> dict[str, Any]:
+    """A lease that the tests have the time for; none where there are no conditional writes."""
+    conditional = not {"if-match-put", "if-none-match-put"} & CANNOT[store.name]
+    return {"lease": 1.0} if conditional else {"lock": None}
+
+
 def send(store: Server, file: Path, bucket: str, key: str, **options: Any) -> UploadResult:
-    chosen = {"part_size": PART, **store.storage_options(), **options}
+    chosen = {"part_size": PART, **lock_for(store), **store.storage_options(), **options}
     return s3stream.upload_file(file, f"s3://{bucket}/{key}", **chosen)
+
+
+def requests_for(proxy: Proxy, key: str) -> int:
+    """How many were for the object itself, and not for its lock."""
+    return len([exchange for exchange in proxy.log if exchange.path.endswith(key)])
 
 
 def sent(proxy: Proxy) -> list[int]:
@@ -274,10 +286,11 @@ def test_wrong_input_is_refused_before_any_request(
         send(proxied, file, bucket, key, NoSuchThing=7)
     with pytest.raises(s3stream.TooLargeError, match=r"20,972,520 bytes cannot fit: 2 parts"):
         send(proxied, file, bucket, key, equal_parts=True, max_parts=2)
+    assert proxy.count() == 0
     with pytest.raises(S3StreamError, match=r"checkpoint.*cannot be written") as caught:
         send(proxied, file, bucket, key, checkpoint=tmp_path / "none" / "upload.json")
     assert (caught.value.bucket, caught.value.key) == (bucket, key)
-    assert proxy.count() == 0
+    assert proxy.count("CreateMultipartUpload") == 0
 
 
 def test_a_bucket_that_is_not_there_leaves_no_checkpoint(
@@ -631,7 +644,7 @@ def test_another_file_uri_or_choice_is_refused_and_all_is_kept(
     checkpoint: Path,
     interrupted: str,
 ) -> None:
-    requests = proxy.count()
+    requests = requests_for(proxy, key)
     with pytest.raises(UsageError, match=rf"of s3://{bucket}/{key}, not of s3://{bucket}/other"):
         send(proxied, file, bucket, "other", checkpoint=checkpoint)
     for name, value in (("part_size", 2 * PART), ("checksum", "crc32"), ("if_none_match", "*")):
@@ -652,7 +665,7 @@ def test_another_file_uri_or_choice_is_refused_and_all_is_kept(
     file.write_bytes(b"small now")
     with pytest.raises(UsageError, match=r"now it has 9 bytes"):
         send(proxied, file, bucket, key, checkpoint=checkpoint)
-    assert proxy.count() == requests
+    assert requests_for(proxy, key) == requests
     assert Journal(checkpoint).read() == noted
     assert uploads(seaweedfs, bucket, key) == [interrupted]
     checkpoint.unlink()
@@ -868,7 +881,8 @@ s3stream.upload_file(path, uri, callback=Print(), **json.loads(options))
 def run(
     store: Server, file: Path, bucket: str, key: str, on_sigterm: bool = False, **options: Any
 ) -> subprocess.Popen[str]:
-    chosen = {"part_size": PART, "max_concurrency": 1, **store.storage_options(), **options}
+    connection = {**lock_for(store), **store.storage_options()}
+    chosen = {"part_size": PART, "max_concurrency": 1, **connection, **options}
     program = PROGRAM.format(on_sigterm=on_sigterm)
     arguments = [str(file), f"s3://{bucket}/{key}", json.dumps(chosen)]
     return subprocess.Popen(
@@ -956,3 +970,48 @@ def test_a_process_that_is_told_to_end_cleans_up(
         send(proxied, file, bucket, key, checkpoint=checkpoint)
         assert sent(proxy)[:2] == [1, 2]
         assert content(seaweedfs, bucket, key) == DATA
+
+
+def test_with_a_checkpoint_it_is_locked_as_long_as_it_is_sent(
+    seaweedfs: Server,
+    proxied: Server,
+    proxy: Proxy,
+    bucket: str,
+    key: str,
+    file: Path,
+    checkpoint: Path,
+) -> None:
+    hold = Hold()
+    proxy.inject("UploadPart", hold, where=part(1))
+    with ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(send, proxied, file, bucket, key, checkpoint=checkpoint, lease=60.0)
+        proxy.wait_for("UploadPart", 1)
+        assert exists(seaweedfs, bucket, f"{key}.s3stream-lock")
+        hold.release()
+        assert sending.result().size == file.stat().st_size
+    assert not exists(seaweedfs, bucket, f"{key}.s3stream-lock")
+    own = threading.Lock()
+    told = Told(then=lambda: own.locked() or pytest.fail("not locked"))
+    send(proxied, file, bucket, key, checkpoint=checkpoint, lock=own, callback=told)
+    assert not own.locked()
+
+
+def test_who_has_lost_the_lock_does_not_publish(
+    seaweedfs: Server,
+    proxied: Server,
+    proxy: Proxy,
+    bucket: str,
+    key: str,
+    file: Path,
+    checkpoint: Path,
+) -> None:
+    lock: dict[str, Any] = {"Bucket": bucket, "Key": f"{key}.s3stream-lock"}
+    taken_over = Told(then=lambda: seaweedfs.client().put_object(**lock, Body=b"{}"))
+    with pytest.raises(s3stream.LockedError, match="has taken it over"):
+        send(proxied, file, bucket, key, checkpoint=checkpoint, callback=taken_over)
+    assert not exists(seaweedfs, bucket, key)
+    assert proxy.count("CompleteMultipartUpload") == 0
+    seaweedfs.client().delete_object(**lock)
+    send(proxied, file, bucket, key, checkpoint=checkpoint)
+    assert content(seaweedfs, bucket, key) == file.read_bytes()
+    assert uploads(seaweedfs, bucket, key) == []
