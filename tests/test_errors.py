@@ -27,6 +27,7 @@ WHAT_THEY_ARE: dict[type[S3StreamError], tuple[type[Exception], int]] = {
     errors.TimedOutError: (TimeoutError, errno.ETIMEDOUT),
     errors.TooLargeError: (OSError, errno.EFBIG),
     errors.IntegrityError: (OSError, errno.EIO),
+    errors.LockedError: (OSError, errno.EBUSY),
     errors.UncertainError: (OSError, errno.EIO),
     errors.CleanupError: (OSError, errno.EIO),
 }
