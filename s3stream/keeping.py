@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import itertools
 import logging
+import threading
 import warnings
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
 from .beside import Tails
 from .checkpoint import Checkpoint
-from .errors import NotFoundError, S3StreamError, UncertainError
+from .endings import late
+from .errors import LockedError, NotFoundError, S3StreamError, UncertainError
 from .journal import Journal
 from .lock import StoreLock
 from .manifest import is_listed
@@ -44,24 +47,46 @@ class Keeper:
         if self._lock is not None:
             self._lock.__enter__()
 
-    def keep(self, checkpoint: Checkpoint) -> None:
-        """Write down how far it has come, if we still may."""
-        self.upload_id = checkpoint.upload_id
+    def renew(self) -> None:
+        """Keep the lock from running out. Raises `LockedError` when another has taken it over."""
         if isinstance(self._lock, StoreLock):
-            self._lock.renew()
+            self._ours(self._lock.renew)
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """Write down how far it has come."""
+        self.upload_id = checkpoint.upload_id
         if self._journal is not None:
             self._journal.write(checkpoint)
 
     def allow(self) -> None:
         """Raise `LockedError` when another has taken the upload over."""
-        if isinstance(self._lock, StoreLock):
-            self._lock.renew(surely=True)
+        lock = self._lock
+        if isinstance(lock, StoreLock):
+            self._ours(lambda: lock.renew(surely=True))
 
-    def let_go(self) -> None:
-        """Leave everything for somebody to take up again."""
+    def let_go(self, seconds: float | None = None) -> None:
+        """Leave everything for somebody to take up again; waits no longer than so for the store."""
         lock, self._lock = self._lock, None
-        if lock is not None:
-            self._unless_it_fails("its lock is left", lambda: lock.__exit__(None, None, None))
+        if not isinstance(lock, StoreLock):
+            if lock is not None:
+                lock.__exit__(None, None, None)
+            return
+        over = late(f"the lock of upload {self.upload_id}")
+
+        def release() -> None:
+            try:
+                self._unless_it_fails("its lock is left", lambda: lock.__exit__(None, None, None))
+            finally:
+                over.set()
+
+        # On a thread: a garbage collection may have come in the middle of the connection pool.
+        releasing = threading.Thread(target=release, name="s3stream unlock", daemon=True)
+        try:
+            releasing.start()
+        except RuntimeError:
+            release()  # at exit, from Python 3.12 on, no thread may start
+            return
+        releasing.join(seconds)
 
     def clear(self) -> None:
         """Remove what lies beside an object that is published, or given up for good."""
@@ -71,6 +96,14 @@ class Keeper:
         if self._journal is not None:
             self._unless_it_fails("its checkpoint is left", self._journal.remove)
         self.let_go()
+
+    def _ours(self, renew: Callable[[], None]) -> None:
+        try:
+            renew()
+        except LockedError:
+            # What is written down, and the lock, are another's now.
+            self._lock = self._journal = None
+            raise
 
     def _unless_it_fails(self, otherwise: str, action: Any) -> None:
         # The upload has come to its end: an error here must not say that it has not.

@@ -30,8 +30,11 @@ Said = str | Receipt | UploadResult | None  # what the store has answered to one
 class Guard(Protocol):
     """Who keeps an upload for the time after us."""
 
+    def renew(self) -> None:
+        """Raise an error if it is somebody else's by now."""
+
     def keep(self, checkpoint: Checkpoint) -> None:
-        """Write down how far it has come."""
+        """Write down how far it has come; asks nobody."""
 
     def allow(self) -> None:
         """Raise an error if it must not be committed."""
@@ -250,12 +253,15 @@ class Transfer:
 
         Waits for parts in flight, as `discard` does. Returns what kept it from being written down.
         """
+        if self._memory.is_being_changed_here():
+            patience = AT_ONCE
         self._stop(patience)
         if self._state.phase not in _LIVE:
             return None
         self._state.on(Event.SUSPEND)
         try:
-            self._report()
+            if self._guard is not None and self._state.upload_id is not None:
+                self._guard.keep(self.checkpoint())
         except S3StreamError as error:
             return error
         return None
@@ -346,6 +352,7 @@ class Transfer:
         known = (self._state.upload_id, self._state.parts_accepted)
         if self._guard is not None and known != self._reported:
             self._reported = known
+            self._guard.renew()
             self._guard.keep(self.checkpoint())
 
     def _lend(

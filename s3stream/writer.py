@@ -212,16 +212,16 @@ class S3Writer(Discarding, io.RawIOBase):
             finally:
                 self._shut()
                 if self._keeper is not None:
-                    self._let_go_or_clear()
+                    self._let_go_or_clear(patience.abort)
             if failed is not None:
                 raise failed
 
-    def _let_go_or_clear(self) -> None:
+    def _let_go_or_clear(self, seconds: float | None = None) -> None:
         assert self._keeper is not None  # noqa: S101 - the callers have looked
         if self._transfer.phase in {Phase.COMMITTED, Phase.ABORTED}:
             self._keeper.clear()
         else:
-            self._keeper.let_go()
+            self._keeper.let_go(seconds)
 
     @property
     def result(self) -> UploadResult:

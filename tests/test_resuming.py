@@ -20,7 +20,7 @@ from s3stream import (
     UncertainError,
     UsageError,
 )
-from tests.faults import Answer, LoseAnswer
+from tests.faults import Answer, Hold, LoseAnswer
 from tests.looking import assert_nothing, bytes_of, content, exists, uploads
 from tests.servers import CANNOT
 
@@ -434,6 +434,48 @@ def test_who_was_taken_for_dead_cannot_commit(seaweedfs: Server, bucket: str, ke
     second.close()
     assert content(seaweedfs, bucket, key) == DATA
     assert beside(seaweedfs, bucket, key) == []
+
+
+def test_who_has_lost_the_lock_leaves_the_checkpoint_to_the_new_owner(
+    seaweedfs: Server, bucket: str, key: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "file.json"
+    slow = kept(seaweedfs, bucket, key, path, lease=0.5, max_concurrency=1)
+    slow.write(DATA[: PART + 1])
+    second = kept(seaweedfs, bucket, key, path, lease=0.5, max_concurrency=1)
+    second.write(DATA[second.tell() :])
+    second.flush()
+    written = path.read_text()
+    assert len(Checkpoint.from_json(written).parts) >= 2
+    with pytest.raises(LockedError, match="has taken it over"), slow:
+        slow.write(DATA[PART + 1 :])
+    assert path.read_text() == written
+    second.close()
+    assert content(seaweedfs, bucket, key) == DATA
+    assert not path.exists()
+    assert beside(seaweedfs, bucket, key) == []
+    assert uploads(seaweedfs, bucket, key) == []
+
+
+def test_a_garbage_collection_does_not_wait_for_a_lock_to_be_released(
+    seaweedfs: Server, proxied: Server, proxy: Proxy, bucket: str, key: str, tmp_path: Path
+) -> None:
+    """It may have come in the middle of the connection pool, which the release needs too."""
+    path = tmp_path / "file.json"
+    files = [kept(proxied, bucket, key, path)]
+    files[0].write(DATA)
+    hold = Hold()
+    proxy.inject("GetObject", hold)
+    with pytest.warns(RuntimeWarning, match="are kept to be taken up again"):
+        lose(files.pop())
+    assert len(proxy.injected) == 1  # and it is still held
+    assert Checkpoint.from_json(path.read_text()).offset == 3 * PART
+    hold.release()
+    for thread in threading.enumerate():
+        if thread.name == "s3stream unlock":
+            thread.join()
+    assert beside(seaweedfs, bucket, key) == []
+    kept(seaweedfs, bucket, key, path).discard()
 
 
 def test_a_store_without_conditional_writes_says_so(

@@ -64,7 +64,8 @@ ROOMS = {
     "lock": Room("errors options store", "os platform threading time"),
     "beside": Room("checkpoint checksums errors options parts store"),
     "keeping": Room(
-        "beside checkpoint errors journal lock manifest options state store", "logging warnings"
+        "beside checkpoint endings errors journal lock manifest options state store",
+        "logging threading warnings",
     ),
     # shell
     "cleanup": Room("endings errors sender store", "threading warnings"),
@@ -233,6 +234,7 @@ def test_few_rooms_know_threads_and_one_knows_boto3() -> None:
             "cleanup",
             "endings",
             "files",
+            "keeping",
             "lock",
             "multipart",
             "pace",
