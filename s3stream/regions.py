@@ -21,8 +21,12 @@ class FileRegion(io.RawIOBase):
     """
 
     def __init__(self, path: str | os.PathLike[str], offset: int, size: int | None = None) -> None:
-        self._file = io.FileIO(path)
         super().__init__()
+        try:
+            self._file = io.FileIO(path)
+        except BaseException:
+            super().close()  # or the collector would close a file that never was
+            raise
         self._path = os.fspath(path)
         self._offset = offset
         self._at = 0
