@@ -43,12 +43,13 @@ class Mode:
 
     reads: bool
     exclusive: bool
+    appends: bool
     text: bool
 
 
 @functools.lru_cache(maxsize=64)
 def parse_mode(mode: str) -> Mode:
-    """Take `wb xb rb` and their text forms apart; raises `UsageError` for anything else."""
+    """Take `wb xb ab rb` and their text forms apart; raises `UsageError` for anything else."""
     letters = set(str(mode))
     verb = letters & set("rwxa")
     if (
@@ -57,12 +58,12 @@ def parse_mode(mode: str) -> Mode:
         or len(letters) != len(mode)
         or {*"bt"} <= letters
     ):
-        raise UsageError(f"mode={mode!r}: expected one of 'wb', 'xb', 'rb', 'w', 'x', 'r'")
+        raise UsageError(
+            f"mode={mode!r}: expected one of 'wb', 'xb', 'ab', 'rb', 'w', 'x', 'a', 'r'"
+        )
     if "+" in letters:
         raise UsageError(f"mode={mode!r}: an S3 object is read or written, not both at once")
-    if "a" in letters:
-        raise UsageError(f"mode={mode!r}: appending is not there yet; write a new object ('wb')")
-    return Mode(reads="r" in letters, exclusive="x" in letters, text="b" not in letters)
+    return Mode("r" in letters, "x" in letters, "a" in letters, text="b" not in letters)
 
 
 class _Face(Discarding):
@@ -304,7 +305,7 @@ def wrap(
     if encoding is not None:
         # TextIOWrapper marks the byte order only of files that it can seek in.
         mark = _BYTE_ORDER_MARKS.get(codecs.lookup(encoding).name)
-        if mark is not None:
+        if mark is not None and raw.tell() == 0:
             binary.write(mark)
     return S3TextWriter(binary, encoding, errors, newline, line_buffering=buffering == 1)
 

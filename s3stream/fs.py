@@ -19,7 +19,8 @@ from fsspec.spec import AbstractBufferedFile, AbstractFileSystem
 from .errors import AlreadyExistsError, NotFoundError, PreconditionError, PrefixError, UsageError
 from .files import check_layers, parse_mode, wrap
 from .options import OPTION_NAMES, MiB, WriteOptions
-from .store import CONNECTION_OPTIONS, Objects, Version, connect
+from .predecessor import Predecessor
+from .store import CONNECTION_OPTIONS, Objects, Version, connect, look_at_predecessor
 from .transaction import S3Transaction
 from .uri import SCHEMES, split_path
 from .writer import S3Writer
@@ -157,7 +158,13 @@ class S3StreamFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
             kwargs["publish"] = "commit"
         if parsed.exclusive:
             kwargs["if_none_match"] = "*"
-        raw = self._writer(path, block_size, **kwargs)
+        if parsed.appends and compression is not None:
+            raise UsageError(
+                f"compression={compression!r}: appending is for uncompressed objects; read it, and"
+                " write it anew"
+            )
+        make = self._appender if parsed.appends else self._writer
+        raw = make(path, block_size, **kwargs)
         file = wrap(raw, text=parsed.text, buffering=buffering, compression=compression, **layers)
         if publish_later:
             self.transaction.files.append(file)
@@ -184,7 +191,35 @@ class S3StreamFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
             raise
         return S3ReadFile(self, version, path, block_size, cache_options, **kwargs)
 
+    def _appender(self, path: str, block_size: int | None = None, **kwargs: Any) -> S3Writer:
+        """A writer that goes on behind what is there, on the condition that it still is."""
+        bucket, key, options = self._what_to_write(path, block_size, kwargs)
+        for name in ("if_match", "if_none_match", "equal_parts"):
+            value = getattr(options, name)
+            if value:
+                raise UsageError(
+                    f"{name}={value!r}: not with mode 'ab', which is conditional by itself, and"
+                    " whose first parts are what is there"
+                )
+        given = options.s3_additional_kwargs
+        predecessor = look_at_predecessor(self.client, bucket, key, given)
+        options = dataclasses.replace(options, s3_additional_kwargs=predecessor.parameters)
+        raw = self._make_writer(bucket, key, options, predecessor)
+        if raw.tell() < predecessor.size:
+            # Too small to be a part before others: it is written once more, before ours.
+            try:
+                raw.write(self._objects(given).read(bucket, key, etag=predecessor.etag))
+            except BaseException as error:
+                raw._discard_because_of(error)
+                raise
+        return raw
+
     def _writer(self, path: str, block_size: int | None = None, **kwargs: Any) -> S3Writer:
+        return self._make_writer(*self._what_to_write(path, block_size, kwargs), None)
+
+    def _what_to_write(
+        self, path: str, block_size: int | None, kwargs: dict[str, Any]
+    ) -> tuple[str, str, WriteOptions]:
         bucket, key = split_path(path)
         if not bucket or not key:
             raise UsageError(f"{path!r} names no object: expected s3stream://bucket/key")
@@ -192,12 +227,18 @@ class S3StreamFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
             kwargs.setdefault("part_size", block_size)
         # Reading options come along from callers who open both ways.
         chosen = {name: kwargs[name] for name in kwargs if name not in OPEN_OPTIONS}
+        return bucket, key, self._write_options(chosen)
+
+    def _make_writer(
+        self, bucket: str, key: str, options: WriteOptions, predecessor: Predecessor | None
+    ) -> S3Writer:
         return S3Writer(
             bucket,
             key,
             client=self.client,
-            options=self._write_options(chosen),
-            on_commit=lambda result: self._forget(path),
+            options=options,
+            on_commit=lambda result: self._forget(f"{bucket}/{key}"),
+            predecessor=predecessor,
         )
 
     def _write_options(self, chosen: Mapping[str, Any]) -> WriteOptions:
@@ -463,8 +504,8 @@ class S3StreamFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
         entries = self.dircache.get(self._parent(path), ())
         return next((dict(entry) for entry in entries if entry["name"] == path), None)
 
-    def _objects(self) -> Objects:
-        return Objects(self.client, self._parameters)
+    def _objects(self, given: Mapping[str, Any] | None = None) -> Objects:
+        return Objects(self.client, self._parameters if given is None else given)
 
 
 class S3ReadFile(AbstractBufferedFile):  # type: ignore[misc]  # fsspec has no types

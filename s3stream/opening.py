@@ -25,8 +25,8 @@ from .writer import S3Writer
 _KNOWN = OPTION_NAMES | OPEN_OPTIONS | {*CONNECTION_OPTIONS, "block_size", "client"}
 
 
-_WriteBytes = Literal["wb", "xb", "bw", "bx"]
-_WriteText = Literal["w", "x", "wt", "xt", "tw", "tx"]
+_WriteBytes = Literal["wb", "xb", "ab", "bw", "bx", "ba"]
+_WriteText = Literal["w", "x", "a", "wt", "xt", "at", "tw", "tx", "ta"]
 
 
 @overload
@@ -113,7 +113,7 @@ def open(
     client: Any = None,
     **options: Any,
 ) -> Any:
-    """Open `s3://bucket/key` like a file: `wb`, `xb` (only where there is none), `rb`, or as text.
+    """Open `s3://bucket/key` like a file: `wb`, `xb` (only where there is none), `ab`, `rb`, text.
 
     `buffering=0` gives the raw `S3Writer`; by default small writes are gathered in C.
     `compression` is the name of one of fsspec's, or `"infer"` from the key. `client` is a boto3 S3
@@ -122,6 +122,11 @@ def open(
 
     The object appears at `close()`, whole, or not at all; `commit()` publishes at once, `discard()`
     never. Raises `UsageError` (a `ValueError`) before any request when an argument is wrong.
+
+    `ab` writes behind what is there, or a new object: the store copies what is large, and its
+    metadata, content type, tags and encryption go along. It publishes only over what it has found
+    when it was opened (`PreconditionError`), where the store heeds that. Nothing written leaves the
+    object as it is.
 
     `checkpoint="file.json"` (binary writing only) writes down after each part how far it has come.
     The same call, after a crash or an exception, takes the upload up again: `tell()` says from
@@ -180,6 +185,8 @@ def _open_kept(
             "checkpoint=: only a binary file without compression can be taken up again, for where"
             " to go on is counted in bytes of the object"
         )
+    if mode.appends:
+        raise UsageError("checkpoint=: not with mode 'ab'")
     if mode.exclusive:
         options["if_none_match"] = "*"
     if "block_size" in options:

@@ -19,9 +19,10 @@ from . import endings
 from .checkpoint import Checkpoint
 from .cleanup import COLLECTED, THOROUGH, Patience
 from .discarding import Discarding
-from .errors import S3StreamError
+from .errors import S3StreamError, UsageError
 from .keeping import Keeper
 from .options import WriteOptions
+from .predecessor import Predecessor
 from .state import Phase, UploadResult
 from .transfer import Transfer
 
@@ -52,7 +53,7 @@ class S3Writer(Discarding, io.RawIOBase):
     part is cut. After a failure every later call raises the first error again. `on_commit` is
     called with the result, on the thread that published, once the object is there. `start` and
     `keeper` are for `resume` and `open(checkpoint=)`: with a keeper only `discard()` discards, and
-    whatever else would, leaves what was sent to be taken up again.
+    whatever else would, leaves what was sent to be taken up again. `predecessor` is for mode `ab`.
     """
 
     closed: bool = True
@@ -67,6 +68,7 @@ class S3Writer(Discarding, io.RawIOBase):
         on_commit: Callable[[UploadResult], None] | None = None,
         start: Checkpoint | None = None,
         keeper: Keeper | None = None,
+        predecessor: Predecessor | None = None,
     ) -> None:
         # Shut until all is made: a constructor that raises leaves something for the finaliser.
         self._turn(_Door.SHUT)
@@ -77,7 +79,9 @@ class S3Writer(Discarding, io.RawIOBase):
         self._publish = options.publish
         self._on_commit = on_commit
         self._keeper = keeper
-        self._transfer = Transfer(client, bucket, key, options, start, keeper)
+        if predecessor is not None:
+            self.mode = "ab"
+        self._transfer = Transfer(client, bucket, key, options, start, keeper, predecessor)
         self._lock = threading.RLock()
         self._process = os.getpid()
         self._opened_at = _first_foreign_line()
@@ -182,8 +186,11 @@ class S3Writer(Discarding, io.RawIOBase):
         `s3stream.resume(checkpoint)`, anywhere, gives a file that goes on behind the last byte.
         What makes no part (less than `min_part_size`, or than `part_size` with `equal_parts`) is
         kept as an object beside. Raises the first error; an earlier checkpoint still holds then.
+        `UsageError` for one of mode `ab`, whose object may be another when it is taken up.
         """
         self._refuse_if_forked()
+        if self.mode == "ab":
+            raise UsageError(f"{self!r}: appending cannot be suspended; commit() or discard() it")
         with self._lock:
             if self._is_shut():
                 raise ValueError(f"{self!r}: it is over, there is nothing to suspend")

@@ -164,6 +164,8 @@ class _Rule:
     def takes(self, exchange: Exchange) -> bool:
         if self.operation not in (ANY, exchange.operation) or self.times == 0:
             return False
+        if exchange.operation == "probe" != self.operation:
+            return False
         if not self.fault.fits(exchange) or not self.where(exchange):
             return False
         if self.skip:
@@ -255,7 +257,8 @@ class Proxy:
 
     def of(self, operation: str) -> list[Exchange]:
         """The requests of one operation, in order of arrival."""
-        return [exchange for exchange in self.log if operation in (ANY, exchange.operation)]
+        wanted = self.log if operation == ANY else [x for x in self.log if x.operation == operation]
+        return [x for x in wanted if operation == "probe" or x.operation != "probe"]
 
     def count(self, operation: str = ANY) -> int:
         return len(self.of(operation))

@@ -47,6 +47,8 @@ ABILITIES = {
     "complete-after-abort": "says NoSuchUpload to a Complete after an Abort",
     "complete-etag": "answers Complete with an ETag",
     "complete-twice": "answers a second, equal Complete as it did the first",
+    "copy-if-match": "heeds x-amz-copy-source-if-match",
+    "etag-quotes": "takes an ETag as it has given it, with its quotes, in an If-Match on PutObject",
     "if-match-complete": "heeds If-Match on Complete",
     "if-match-put": "heeds If-Match on PutObject",
     "if-none-match-complete": "heeds If-None-Match on Complete",
@@ -56,6 +58,7 @@ ABILITIES = {
     "list-checksums": "names the checksum of an upload, and of its parts, in ListParts",
     "list-parts-once": "lists a part that was sent again once only",
     "metadata-case": "keeps the names of metadata in lower case",
+    "multipart-tagging": "gives an object the tags that its upload was created with",
     "multipart-etag": "has as ETag the MD5 of the parts' MD5s and their number",
     "object-size": "refuses a Complete whose x-amz-mp-object-size is wrong",
     "part-copy": "copies parts at the store",
@@ -65,6 +68,7 @@ ABILITIES = {
     "part-subset": "leaves out of the object what Complete does not name",
     "part-twice": "takes a part again after one that was refused",
     "signatures": "refuses a wrong signature",
+    "tagging": "keeps an object's tags",
     "undeclared-checksums": "takes checksums of parts whose algorithm Create did not name",
 }
 CANNOT: dict[str, frozenset[str]] = {
@@ -74,10 +78,12 @@ CANNOT: dict[str, frozenset[str]] = {
             "checksums",
             "complete-after-abort",  # 500
             "complete-etag",  # empty at the first Complete
+            "copy-if-match",
+            "etag-quotes",
             "if-match-complete",  # ignored, without a word
-            "if-match-put",  # refuses the right ETag too
             "if-none-match-complete",  # ignored, without a word
             "list-checksums",
+            "multipart-tagging",
             "object-size",
             "part-order",
             "part-subset",
@@ -98,6 +104,7 @@ CANNOT: dict[str, frozenset[str]] = {
             "lifecycle-prefix",
             "list-checksums",
             "metadata-case",  # Who for who
+            "multipart-tagging",
             "multipart-etag",  # in the answer of Complete only; HEAD has the MD5 of the whole
             "object-size",
             "part-copy",  # takes it for a part without bytes
@@ -105,6 +112,7 @@ CANNOT: dict[str, frozenset[str]] = {
             "part-sizes",
             "part-subset",
             "part-twice",  # the upload is gone
+            "tagging",  # 500 to the question
         }
     ),
 }

@@ -36,7 +36,7 @@ DATA = bytes_of(3 * PART + 1000)
 
 def lock_for(store: Server) -> dict[str, Any]:
     """What to say at a store that has no conditional writes."""
-    conditional = not {"if-match-put", "if-none-match-put"} & CANNOT[store.name]
+    conditional = not {"etag-quotes", "if-match-put", "if-none-match-put"} & CANNOT[store.name]
     return {} if conditional else {"lock": None}
 
 

@@ -44,6 +44,7 @@ ROOMS = {
     "state": Room("checksums errors"),
     "manifest": Room("errors state"),
     "checkpoint": Room("errors options state"),
+    "predecessor": Room("options state"),
     # local files
     "regions": Room("errors", "io os"),
     "source": Room("errors options", "io os pathlib stat"),
@@ -56,8 +57,9 @@ ROOMS = {
     "endings": Room("", "atexit os signal sys threading time warnings weakref"),
     # boto3; its modules may import each other
     "store": Room(
-        "checksums errors options pace parts regions state waiting",
-        "boto3 botocore email.utils logging mimetypes threading time urllib3 weakref",
+        "checksums errors options pace parts predecessor regions state waiting",
+        "boto3 botocore email.utils logging mimetypes threading time urllib urllib3 warnings"
+        " weakref",
     ),
     # what outlives a writer
     "journal": Room("checkpoint errors", "os pathlib"),
@@ -70,11 +72,12 @@ ROOMS = {
     # shell
     "cleanup": Room("endings errors sender store", "threading warnings"),
     "discarding": Room("cleanup errors"),
-    "transfer": Room(
-        "beside checkpoint cleanup errors memory options parts plan sender state store waiting"
+    "carrier": Room(
+        "beside checkpoint errors memory options parts predecessor sender state store waiting"
     ),
+    "transfer": Room("carrier checkpoint cleanup errors options parts plan predecessor state"),
     "writer": Room(
-        "checkpoint cleanup discarding endings errors keeping options state transfer",
+        "checkpoint cleanup discarding endings errors keeping options predecessor state transfer",
         "io os sys threading warnings",
     ),
     # adapters
@@ -83,7 +86,9 @@ ROOMS = {
         "fsspec.compression fsspec.core io threading warnings",
     ),
     "transaction": Room("cleanup errors files", "fsspec.transaction"),
-    "fs": Room("errors files options store transaction uri writer", "fsspec os pathlib"),
+    "fs": Room(
+        "errors files options predecessor store transaction uri writer", "fsspec os pathlib"
+    ),
     "resuming": Room(
         "beside checkpoint errors files fs journal keeping lock options state writer", "os"
     ),
@@ -106,7 +111,18 @@ ROOMS = {
     ),
 }
 
-PURE = ("errors", "uri", "options", "checksums", "plan", "parts", "state", "manifest", "checkpoint")
+PURE = (
+    "errors",
+    "uri",
+    "options",
+    "checksums",
+    "plan",
+    "parts",
+    "state",
+    "manifest",
+    "checkpoint",
+    "predecessor",
+)
 
 # Of the standard library: computes and describes, reads no file, opens no socket, starts no thread.
 HARMLESS = frozenset(

@@ -65,8 +65,14 @@ _COPIES = {"UploadPart": "UploadPartCopy", "PutObject": "CopyObject"}
 
 
 def classify(method: str, path: str, query: dict[str, str], headers: dict[str, str]) -> str:
-    """The S3 operation of a path-style request; "other" when it is none that we know."""
+    """The S3 operation of a path-style request; "other" when it is none that we know.
+
+    "probe" when it is about an object by which we find out whether the store heeds conditions: no
+    test that counts or disturbs what is done with its own object means that one.
+    """
     bucket, _, key = path.lstrip("/").partition("/")
+    if key.rpartition("/")[2].startswith(".s3stream-probe-"):
+        return "probe"
     level = "key" if key else "bucket" if bucket else "service"
     for its_method, its_level, parameter, operation in _OPERATIONS:
         if (method, level) == (its_method, its_level):

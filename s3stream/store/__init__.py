@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .appending import look_at_predecessor
 from .bodies import crc_of
 from .client import CONNECTION_OPTIONS, connect
 from .failures import is_not_allowed, is_refusal, is_upload_gone
@@ -29,4 +30,5 @@ __all__ = [
     "is_not_allowed",
     "is_refusal",
     "is_upload_gone",
+    "look_at_predecessor",
 ]

@@ -28,6 +28,8 @@ OTHER_CALLS = (
     "HeadObject",
     "GetObject",
     "CopyObject",
+    "UploadPartCopy",
+    "GetObjectTagging",
     "DeleteObject",
     "DeleteObjects",
     "ListObjectsV2",

@@ -15,14 +15,24 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ..checksums import ALGORITHMS
-from ..errors import IntegrityError, S3StreamError
+from ..errors import IntegrityError, PreconditionError, S3StreamError
 from ..options import WriteOptions
 from ..parts import Buffer
+from ..predecessor import Predecessor
 from ..state import Checksum, Receipt, UploadResult, combined_crc
 from ..waiting import Cancellation
 from .bodies import Body, crc_of, size_of
 from .calls import be_quick, call, listen, lost_answers
-from .failures import NOT_ALLOWED, UPLOAD_GONE, code_of, status_of, translated
+from .conditions import COMPLETE, PUT, refuse_unless_heeded
+from .failures import (
+    CONDITION_FAILED,
+    NOT_ALLOWED,
+    OBJECT_GONE,
+    UPLOAD_GONE,
+    code_of,
+    status_of,
+    translated,
+)
 from .parameters import Parameters, check_name, guess_content_type
 from .proof import WRITER_ID, Proof, etag_of_parts
 from .started import Listing, abort_once, list_parts
@@ -52,7 +62,8 @@ class Target:
 
     Raises `UsageError` for S3 parameters that cannot be. Sends nothing when made. A `cancellation`
     ends the repeating of calls that start an upload or send a part. `origin` is that of an upload
-    that was begun by another Target.
+    that was begun by another Target. A `predecessor` is the only object that it may replace, as far
+    as the store heeds conditions; those of the options are refused where it does not.
     """
 
     def __init__(
@@ -63,6 +74,7 @@ class Target:
         options: WriteOptions,
         cancellation: Cancellation | None = None,
         origin: Origin | None = None,
+        predecessor: Predecessor | None = None,
     ) -> None:
         self.bucket = bucket
         self.key = key
@@ -80,12 +92,17 @@ class Target:
             self._condition = {"IfMatch": options.if_match}
         if options.if_none_match is not None:
             self._condition = {"IfNoneMatch": options.if_none_match}
+        self._predecessor = predecessor
+        if predecessor is not None:
+            etag = predecessor.etag
+            self._condition = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
         self.origin = origin or Origin(uuid.uuid4().hex if self._condition else None)
-        exclusive = "IfNoneMatch" in self._condition
+        exclusive = "IfNoneMatch" in self._condition and predecessor is None
         self._proof = Proof(self._algorithm, self.origin.writer_id, exclusive=exclusive)
 
     def create(self) -> str:
         """Start a multipart upload and return its upload_id."""
+        self._refuse_unheeded(COMPLETE)
         arguments = self._for_new_object("CreateMultipartUpload")
         if self._algorithm is not None:
             arguments["ChecksumAlgorithm"] = self._algorithm.s3_name
@@ -161,6 +178,26 @@ class Target:
         crc = self._algorithm.decode(said) if self._algorithm is not None and said else None
         return Receipt(number, size, made["ETag"], crc)
 
+    def copy_predecessor(self, upload_id: str, number: int, byte_range: tuple[int, int]) -> Receipt:
+        """Have the store make a part of the predecessor's bytes in this range.
+
+        Raises `PreconditionError` when it was replaced meanwhile.
+        """
+        predecessor = self._predecessor
+        assert predecessor is not None  # noqa: S101 - there are no ranges without
+        assert predecessor.etag is not None  # noqa: S101 - nor without an object
+        size = byte_range[1] - byte_range[0]
+        # Some stores take no range for an object of less than 5 MiB, and all of it needs none.
+        part = byte_range if size < predecessor.size else None
+        source = (self.bucket, self.key)
+        try:
+            receipt = self.copy_part(upload_id, number, source, predecessor.etag, part, size)
+        except PreconditionError as error:
+            raise self._replaced() from error
+        # Not every store heeds the condition that the ETag is still the same.
+        self._refuse_if_replaced()
+        return receipt
+
     def list_parts(self, upload_id: str) -> Listing:
         """The parts that the store has, which is the truth about an upload.
 
@@ -172,11 +209,13 @@ class Target:
 
     def put(self, body: Buffer) -> UploadResult:
         """Write the whole object in one call."""
+        self._refuse_unheeded(PUT)
+        self._refuse_if_replaced()
         arguments = self._for_new_object("PutObject") | self._condition
         crc = self._add_checksum(arguments, body)
         where = self._where(None)
         try:
-            answer = call(self._client, "put_object", {**arguments, "Body": body})
+            answer = self._put({**arguments, "Body": body})
         except (ClientError, BotoCoreError) as error:
             etag = f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
             head = self._proof.of(
@@ -185,6 +224,18 @@ class Target:
             return self._result(head, head["ETag"], len(body), 0, crc)
         self._check_answered_crc(answer, crc, where)
         return self._result(answer, answer["ETag"], len(body), 0, crc)
+
+    def _put(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return call(self._client, "put_object", arguments)
+        except ClientError as error:
+            expected = self._condition.get("IfMatch")
+            if expected is None or code_of(error) not in CONDITION_FAILED:
+                raise
+            if self._look().get("ETag") != expected:
+                raise
+            # Ceph 16 compares it without its quotes.
+            return call(self._client, "put_object", {**arguments, "IfMatch": expected.strip('"')})
 
     def complete(self, upload_id: str, receipts: list[Receipt], size: int) -> UploadResult:
         """Make the object out of its parts, and be sure of it.
@@ -202,6 +253,7 @@ class Target:
             parts.append(part)
         arguments = self._for("CompleteMultipartUpload", UploadId=upload_id)
         arguments |= {"MultipartUpload": {"Parts": parts}, "MpuObjectSize": size}
+        self._refuse_if_replaced()
         etag, crc = etag_of_parts(receipts), self._crc_of_parts(receipts)
         if algorithm is not None:
             arguments["ChecksumType"] = "COMPOSITE" if self.origin.composite else "FULL_OBJECT"
@@ -261,6 +313,39 @@ class Target:
                 raise
             return True
         return not answer.get("Parts")
+
+    def _refuse_unheeded(self, operation: str) -> None:
+        if self._predecessor is None:
+            for condition in self._condition:
+                refuse_unless_heeded(
+                    self._client,
+                    self.bucket,
+                    self.key,
+                    self._parameters,
+                    (operation, condition),
+                    self._cancellation,
+                )
+
+    def _refuse_if_replaced(self) -> None:
+        """Leave a store that ignores conditions no more than the time of one call to go wrong."""
+        if self._predecessor is None:
+            return
+        with translated("cannot look at what is appended to", **self._where(None)):
+            try:
+                etag = self._look()["ETag"]
+            except ClientError as error:
+                if code_of(error) not in OBJECT_GONE:
+                    raise
+                etag = None
+        if etag != self._predecessor.etag:
+            raise self._replaced()
+
+    def _replaced(self) -> PreconditionError:
+        return PreconditionError(
+            "it was replaced while it was appended to: nothing was published; open it again, and"
+            " append to what is there now",
+            **self._where(None),
+        )
 
     def _look(self) -> dict[str, Any]:
         mode = {} if self._algorithm is None else {"ChecksumMode": "ENABLED"}

@@ -1,0 +1,252 @@
+"""Brings the parts of one object to the store, and keeps its word for them.
+
+Every call is a job on the sender's threads; what came of it is taken in on the thread that writes.
+Knows how an upload begins and is completed; when, and what becomes of it after a failure, is
+decided elsewhere. Must not know how bytes are cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Protocol, TypeVar
+
+from .beside import Tails
+from .checkpoint import CHECKPOINTED, Checkpoint, Tail
+from .errors import S3StreamError, UncertainError
+from .memory import Memory
+from .options import WriteOptions
+from .parts import Buffer, Part
+from .predecessor import Predecessor
+from .sender import Outcome, Sender
+from .state import Event, Phase, Receipt, UploadResult, UploadState
+from .store import Origin, Target
+from .waiting import Cancellation
+
+T = TypeVar("T")
+Said = str | Receipt | UploadResult | None  # what the store has answered to one of our jobs
+
+# The phases in which something may have to be cleaned up.
+LIVE = frozenset({Phase.FRESH, Phase.STREAMING, Phase.PREPARED, Phase.FAILED})
+
+
+class Guard(Protocol):
+    """Who keeps an upload for the time after us."""
+
+    def renew(self) -> None:
+        """Raise an error if it is somebody else's by now."""
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """Write down how far it has come; asks nobody."""
+
+    def allow(self) -> None:
+        """Raise an error if it must not be committed."""
+
+
+class Carrier:
+    """One upload on its way. Not for two threads at once.
+
+    `start` is where it goes on: parts that are known to be there. `predecessor` is the object that
+    it goes on behind: the store copies it before the first part of ours, if it is large enough.
+    `guard` hears of every part and has a word before the commit.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        bucket: str,
+        key: str,
+        options: WriteOptions,
+        start: Checkpoint | None,
+        guard: Guard | None,
+        predecessor: Predecessor | None,
+    ) -> None:
+        self.cancellation = Cancellation()
+        origin = None if start is None else Origin(start.writer_id)
+        self.target = Target(client, bucket, key, options, self.cancellation, origin, predecessor)
+        self.memory = Memory(options.memory_limit, options.spool, self.cancellation)
+        self.sender: Sender[Said] = Sender(
+            min(options.max_concurrency, self.target.connections),
+            f"s3stream {key}",
+            self.target.pace,
+            self.cancellation,
+        )
+        self.state = UploadState()
+        self._options = options
+        self._guard = guard
+        self._start = start
+        self._ranges = [] if predecessor is None else predecessor.ranges(options.min_part_size)
+        self._tails = Tails(client, bucket, key, options)
+        self._reported: tuple[str | None, int] = (None, 0)
+        if start is not None and start.upload_id is not None:
+            self.state.take_up(start.upload_id, start.parts)
+            self._reported = (start.upload_id, len(start.parts))
+
+    @property
+    def sizes(self) -> list[int]:
+        """Bytes of the parts that come before the first of ours."""
+        if self._start is not None:
+            return [part.size for part in self._start.parts]
+        return [end - start for start, end in self._ranges]
+
+    @property
+    def is_one_put(self) -> bool:
+        """Whether the object can still be written in one call."""
+        return self.state.phase is Phase.FRESH and not self._ranges
+
+    def begin(self) -> None:
+        """Start the upload, if it was not, and have the store copy what lies before it."""
+        if self.state.phase is not Phase.FRESH:
+            return
+        # Before the call: should the wait for it be interrupted, there may be an upload.
+        self.state.on(Event.BEGIN)
+        self._run(self.target.create)
+        for number, byte_range in enumerate(self._ranges, 1):
+            self.sender.submit(self._copying(number, byte_range))
+        self.report()
+
+    def send(self, part: Part) -> None:
+        """Have a part sent, and its buffer given back; waits for a place."""
+
+        def upload() -> Receipt:
+            return self.target.upload_part(self._upload_id, part.number, part.body)
+
+        def submit(job: Callable[[], Receipt]) -> bool:
+            self.begin()
+            return self.sender.submit(job)
+
+        self._lend(part.body, upload, submit)
+        self.report()
+
+    def send_tail(self, rest: Part) -> Tail:
+        """Put what makes no part beside the object."""
+        self.begin()
+        sent: list[Tail] = []
+
+        def put() -> None:
+            sent.append(self._tails.put(self._upload_id, rest.offset, rest.body))
+
+        self._lend(rest.body, put, self._run)
+        return sent[0]
+
+    def prepare(self) -> None:
+        """Wait until the store has all that was sent."""
+        self.sender.settle(cancellable=True)
+        self.report()
+        self.raise_error()
+        self.state.on(Event.PREPARE)
+
+    def put(self, whole: Part) -> None:
+        """Publish the object in one call."""
+        self._lend(
+            whole.body,
+            lambda: self.target.put(whole.body),
+            lambda job: self._run(job, Event.PUBLISH),
+        )
+
+    def complete(self, size: int) -> None:
+        """Publish the object of `size` bytes that the parts make."""
+        manifest = self.state.manifest(size)
+        if self._guard is not None:
+            self._guard.allow()
+        upload_id = self._upload_id
+        self._run(lambda: self.target.complete(upload_id, manifest, size), Event.PUBLISH)
+
+    def absorb(self) -> None:
+        """Take in what has come of jobs since the last time."""
+        self.sender.collect(self._keep)
+
+    def raise_error(self) -> None:
+        """Raise the first error, if there is one by now."""
+        self.absorb()
+        if self.state.error is not None:
+            raise self.state.error
+
+    def fail(self, error: BaseException) -> None:
+        """Keep an error, if it is the first, with the names of what it befell."""
+        if isinstance(error, S3StreamError) and error.bucket is None:
+            # The pure rooms know sizes, not names.
+            error.bucket, error.key = self.target.bucket, self.target.key
+            error.upload_id = self.state.upload_id
+        committing = self.state.phase is Phase.COMMITTING
+        if committing and isinstance(error, UncertainError):
+            self.state.lose_sight(error)
+        elif committing or self.state.phase in LIVE:
+            self.state.fail(error)
+
+    def report(self) -> None:
+        """Have written down what is new, where somebody wants to know."""
+        self.absorb()
+        known = (self.state.upload_id, self.state.parts_accepted)
+        if self._guard is not None and known != self._reported:
+            self._reported = known
+            self._guard.renew()
+            self._guard.keep(self.checkpoint())
+
+    def checkpoint(self, tail: Tail | None = None) -> Checkpoint:
+        """How far the store has it."""
+        if tail is None and self._start is not None:
+            tail = self._start.tail  # which holds until parts have taken its place
+        return Checkpoint(
+            self.target.bucket,
+            self.target.key,
+            self.state.upload_id,
+            self.target.origin.writer_id,
+            {name: getattr(self._options, name) for name in CHECKPOINTED},
+            self.state.receipts,
+            tail,
+        )
+
+    @property
+    def _upload_id(self) -> str:
+        assert self.state.upload_id is not None  # noqa: S101 - create has returned one, or raised
+        return self.state.upload_id
+
+    def _copying(self, number: int, byte_range: tuple[int, int]) -> Callable[[], Receipt]:
+        upload_id = self._upload_id
+        return lambda: self.target.copy_predecessor(upload_id, number, byte_range)
+
+    def _lend(
+        self, body: Buffer, work: Callable[[], T], hand_on: Callable[[Callable[[], T]], bool]
+    ) -> None:
+        """Hand on a job that uses a buffer, and see that whoever has it last gives it back.
+
+        The buffer is in `loan` until somebody takes it out, which a list does in one step: the job
+        when it begins, or else we when it was not handed on. Then it can begin no more.
+        """
+        loan = [body]
+
+        def job() -> T:
+            borrowed = loan.pop()
+            try:
+                return work()
+            finally:
+                self.memory.give_back(borrowed)
+
+        handed_on = False
+        try:
+            handed_on = hand_on(job)
+        finally:
+            if not handed_on:
+                with suppress(IndexError):
+                    self.memory.give_back(loan.pop())
+
+    def _run(self, job: Callable[[], Said], event: Event | None = None) -> bool:
+        """Make one call on a thread, so that Ctrl-C ends the wait for it and not the call.
+
+        The event happens when it is certain that the call is made: there may be a wait before it.
+        """
+        made = self.sender.submit(job, None if event is None else lambda: self.state.on(event))
+        self.sender.settle(cancellable=self.state.phase is not Phase.COMMITTING)
+        self.raise_error()
+        return made
+
+    def _keep(self, outcome: Outcome[Said]) -> None:
+        if outcome.error is not None:
+            self.fail(outcome.error)
+        elif isinstance(outcome.value, Receipt):
+            self.state.accept(outcome.value)
+        elif isinstance(outcome.value, str):
+            self.state.upload_id = outcome.value
+        elif isinstance(outcome.value, UploadResult) and self.state.result is None:
+            self.state.commit(outcome.value)

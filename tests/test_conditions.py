@@ -1,0 +1,133 @@
+"""A condition is a promise: a store that ignores it is found out before an object is replaced."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+
+import s3stream
+from s3stream import MultipartUpload, S3StreamError, UsageError
+from s3stream.store.conditions import COMPLETE, PUT, refuse_unless_heeded
+from s3stream.store.parameters import Parameters
+from tests.faults import Answer
+from tests.looking import bytes_of, content
+from tests.servers import CANNOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.proxy import Proxy
+    from tests.servers import Server
+
+PART = 5 << 20
+WRONG = '"0123456789abcdef0123456789abcdef"'
+SIZES = pytest.mark.parametrize("size", [1, PART + 1], ids=["put", "complete"])
+
+
+def write(store: Server, bucket: str, key: str, size: int, **options: Any) -> None:
+    uri = f"s3://{bucket}/{key}"
+    with s3stream.open(uri, part_size=PART, **store.storage_options(), **options) as file:
+        file.write(bytes_of(size))
+
+
+def everything(store: Server, bucket: str, prefix: str) -> list[str]:
+    """The keys of objects and of uploads, whatever they are called."""
+    client = store.client()
+    found: list[Any] = [*client.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])]
+    # So says rclone of a bucket that has never had an upload.
+    with suppress(client.exceptions.NoSuchUpload):
+        found += client.list_multipart_uploads(Bucket=bucket, Prefix=prefix).get("Uploads", [])
+    return [entry["Key"] for entry in found]
+
+
+@SIZES
+@pytest.mark.parametrize("option", ["if_match", "if_none_match"])
+def test_finding_out_leaves_nothing_behind(
+    store: Server, bucket: str, key: str, size: int, option: str
+) -> None:
+    name = f"{key}/deeper/object"
+    client = store.client()
+    etag = client.put_object(Bucket=bucket, Key=name, Body=b"first")["ETag"]
+    call = "put" if size == 1 else "complete"
+    if f"{option.replace('_', '-')}-{call}" in CANNOT[store.name]:
+        with pytest.raises(UsageError, match=rf"^{option}: this store ignores it in") as raised:
+            write(store, bucket, name, size, **{option: "*" if "none" in option else WRONG})
+        assert (raised.value.bucket, raised.value.key) == (bucket, name)
+        assert content(store, bucket, name) == b"first"
+    else:
+        if option == "if_none_match":
+            client.delete_object(Bucket=bucket, Key=name)
+        write(store, bucket, name, size, **{option: "*" if "none" in option else etag})
+        assert content(store, bucket, name) == bytes_of(size)
+    assert everything(store, bucket, f"{key}/") == [name]
+
+
+@SIZES
+def test_it_is_found_out_once_beside_the_object(
+    proxied: Server, proxy: Proxy, bucket: str, key: str, size: int
+) -> None:
+    write(proxied, bucket, f"{key}/a/1", size)
+    assert proxy.count("probe") == 0  # without a condition there is nothing to find out
+    write(proxied, bucket, f"{key}/a/2", size, if_none_match="*")
+    asked = proxy.of("probe")
+    assert {x.path.rpartition("/")[0] for x in asked} == {f"/{bucket}/{key}/a"}
+    write(proxied, bucket, f"{key}/b/3", size, if_none_match="*")
+    assert proxy.count("probe") == len(asked)
+    assert len(everything(proxied, bucket, f"{key}/")) == 3
+
+
+@SIZES
+def test_who_may_not_find_out_is_warned(
+    proxied: Server, proxy: Proxy, bucket: str, key: str, size: int
+) -> None:
+    proxy.inject("probe", Answer(403, "AccessDenied"))
+    with pytest.warns(RuntimeWarning, match=r"heeds if_none_match.*may be replaced"):
+        write(proxied, bucket, key, size, if_none_match="*")
+    assert len(proxy.injected) == 1
+    assert content(proxied, bucket, key) == bytes_of(size)
+
+
+@SIZES
+def test_what_cannot_be_found_out_is_not_promised(
+    proxied: Server, proxy: Proxy, bucket: str, key: str, size: int
+) -> None:
+    proxy.inject("probe", Answer(400, "InvalidRequest"))
+    with pytest.raises(S3StreamError, match="cannot find out whether the store heeds if_match"):
+        write(proxied, bucket, f"{key}/object", size, if_match=WRONG)
+    assert len(proxy.injected) == 1
+    assert everything(proxied, bucket, f"{key}/") == []
+
+
+def test_an_upload_that_is_held_or_of_a_file_promises_no_more(
+    store: Server, bucket: str, key: str, tmp_path: Path
+) -> None:
+    if "if-none-match-complete" not in CANNOT[store.name]:
+        pytest.skip(f"{store.name} heeds it")
+    uri = f"s3://{bucket}/{key}/object"
+    with pytest.raises(UsageError, match="ignores it in CompleteMultipartUpload"):
+        MultipartUpload.create(uri, if_none_match="*", **store.storage_options())
+    path = tmp_path / "file"
+    path.write_bytes(bytes_of(PART + 1))
+    with pytest.raises(UsageError, match="ignores it in CompleteMultipartUpload"):
+        s3stream.upload_file(path, uri, if_none_match="*", **store.storage_options())
+    assert everything(store, bucket, f"{key}/") == []
+
+
+@pytest.mark.parametrize("region", ["eu-central-1", "cn-north-1"])
+def test_of_aws_it_is_known(region: str) -> None:
+    client = boto3.client(
+        "s3", region_name=region, aws_access_key_id="k", aws_secret_access_key="s"
+    )
+
+    def refuse(**kwargs: Any) -> None:
+        raise AssertionError("a request to AWS")
+
+    client.meta.events.register("before-send.s3", refuse)
+    for operation in (PUT, COMPLETE):
+        for condition in ("IfMatch", "IfNoneMatch"):
+            refuse_unless_heeded(
+                client, "bucket", "key", Parameters(client, {}), (operation, condition)
+            )
