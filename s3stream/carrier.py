@@ -13,14 +13,14 @@ from typing import Any, Protocol, TypeVar
 
 from .beside import Tails
 from .checkpoint import CHECKPOINTED, Checkpoint, Tail
-from .errors import S3StreamError, UncertainError
+from .errors import IntegrityError, S3StreamError, UncertainError
 from .memory import Memory
 from .options import WriteOptions
 from .parts import Buffer, Part
 from .predecessor import Predecessor
 from .sender import Outcome, Sender
 from .state import Event, Phase, Receipt, UploadResult, UploadState
-from .store import Origin, Target
+from .store import Origin, Target, is_refusal
 from .waiting import Cancellation
 
 T = TypeVar("T")
@@ -149,8 +149,7 @@ class Carrier:
         manifest = self.state.manifest(size)
         if self._guard is not None:
             self._guard.allow()
-        upload_id = self._upload_id
-        self._run(lambda: self.target.complete(upload_id, manifest, size), Event.PUBLISH)
+        self._run(lambda: self._published(manifest, size), Event.PUBLISH)
 
     def absorb(self) -> None:
         """Take in what has come of jobs since the last time."""
@@ -196,6 +195,28 @@ class Carrier:
             self.state.receipts,
             tail,
         )
+
+    def _published(self, manifest: list[Receipt], size: int) -> UploadResult:
+        try:
+            return self.target.complete(self._upload_id, manifest, size)
+        except (IntegrityError, UncertainError):
+            raise
+        except S3StreamError as error:
+            if self._guard is not None or is_refusal(error):
+                raise
+            found = self._found_after_an_abort(manifest, size)
+            if found is None:
+                raise
+            return found
+
+    def _found_after_an_abort(self, manifest: list[Receipt], size: int) -> UploadResult | None:
+        # A gateway may have given up what the store then carries out: only what was aborted, and is
+        # not there after that, has not been published.
+        try:
+            self.target.abort(self._upload_id)
+            return self.target.find(self._upload_id, manifest, size)
+        except S3StreamError:
+            return None  # it will be aborted once more, and that tells what is wrong
 
     @property
     def _upload_id(self) -> str:

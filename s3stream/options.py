@@ -73,7 +73,8 @@ class WriteOptions:
     if_none_match: str | None = None
     beside: str = ".s3stream"
     lease: float = 60.0
-    s3_additional_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    # Not shown: there may be a customer's key in it.
+    s3_additional_kwargs: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         self._whole_number("min_part_size", 1, MAX_PART_SIZE)

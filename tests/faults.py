@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 from tests.wire import HangUp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tests.proxy import Connection
     from tests.wire import Exchange
@@ -160,6 +160,16 @@ class Hold(Fault):
 
     def release(self) -> None:
         self.event.set()
+
+
+@dataclass(frozen=True)
+class Meanwhile(Fault):
+    """Something happens at the store before the request arrives there."""
+
+    action: Callable[[], object]
+
+    def happen(self, connection: Connection) -> Iterator[bytes]:
+        return connection.forward_later(self.action)
 
 
 @dataclass(frozen=True)

@@ -112,6 +112,27 @@ def test_what_belongs_to_the_object_goes_along(
     assert client.head_object(Bucket=bucket, Key=key)["ContentType"] == "text/plain"
 
 
+@pytest.mark.parametrize("size", [1000, PART])
+def test_the_customers_key_is_that_of_what_is_there_too(
+    store: Server, bucket: str, key: str, size: int
+) -> None:
+    if store.name not in {"seaweedfs", "localstack"}:
+        pytest.skip(f"{store.name} takes no customer's key over http")
+    secret: Any = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "0123456789abcdef" * 2}
+    before = put(store, bucket, key, size, **secret)
+    file = append(store, bucket, key, **secret)
+    file.write(b"more")
+    if size == PART and store.name == "seaweedfs":
+        with pytest.raises(S3StreamError, match=r"cannot copy.*NotImplemented"):
+            file.close()
+        assert uploads(store, bucket, key) == []
+    else:
+        file.close()
+        before += b"more"
+    with s3stream.open(f"s3://{bucket}/{key}", "rb", **secret, **store.storage_options()) as there:
+        assert there.read() == before
+
+
 def test_a_large_object_is_not_fetched(
     seaweedfs: Server, proxied: Server, proxy: Proxy, bucket: str, key: str
 ) -> None:

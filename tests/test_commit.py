@@ -13,7 +13,7 @@ import pytest
 
 import s3stream
 from s3stream import IntegrityError, S3StreamError, UncertainError
-from tests.faults import Answer, ChangeAnswer, ErrorIn200, Fault, LoseAnswer
+from tests.faults import Answer, ChangeAnswer, ErrorIn200, Fault, LoseAnswer, Meanwhile
 from tests.looking import bytes_of, content, exists, uploads
 from tests.proxy import Proxy
 from tests.servers import CANNOT
@@ -172,6 +172,38 @@ def test_a_complete_that_never_comes_through_is_a_failure_and_leaves_nothing(
         file.close()
     assert before.injected
     assert not exists(store, bucket, key)
+    assert uploads(store, bucket, key) == []
+
+
+def test_a_complete_that_a_gateway_gave_up_is_looked_for_after_the_abort(
+    store: Server, before: Proxy, bucket: str, key: str
+) -> None:
+    if "multipart-etag" in CANNOT[store.name]:
+        pytest.skip(f"{store.name} cannot: nothing proves the object to be ours")
+    client: Any = store.client()
+
+    def carry_out() -> None:
+        [upload_id] = uploads(store, bucket, key)
+        listed = client.list_parts(Bucket=bucket, Key=key, UploadId=upload_id)["Parts"]
+        checksum: Any = {"ChecksumType": "FULL_OBJECT"} if store.name == "localstack" else {}
+        names = ("PartNumber", "ETag", "ChecksumCRC64NVME")
+        client.complete_multipart_upload(
+            Bucket=bucket,
+            Key=key,
+            UploadId=upload_id,
+            MultipartUpload={
+                "Parts": [{n: part[n] for n in names if n in part} for part in listed]
+            },
+            **checksum,
+        )
+
+    before.inject("CompleteMultipartUpload", Answer(504, "GatewayTimeout"), times=None)
+    before.inject("AbortMultipartUpload", Meanwhile(carry_out))
+    with _open(store, before, bucket, key) as file:
+        file.write(bytes_of(LARGE))
+    assert len(before.injected) == 4
+    assert file.result.size == LARGE
+    assert content(store, bucket, key) == bytes_of(LARGE)
     assert uploads(store, bucket, key) == []
 
 

@@ -212,3 +212,8 @@ def test_memory_is_128_mib_or_three_parts_unless_it_is_said(
 @pytest.mark.parametrize("name", sorted(OPTION_NAMES))
 def test_every_option_is_documented(name: str) -> None:
     assert f"`{name}`: " in str(WriteOptions.__doc__)
+
+
+def test_a_customers_key_is_not_shown() -> None:
+    options = WriteOptions(s3_additional_kwargs={"SSECustomerKey": "0123456789abcdef" * 2})
+    assert "0123456789abcdef" not in repr(options)
