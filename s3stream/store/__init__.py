@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .addressed import Origin
 from .appending import look_at_predecessor
 from .bodies import crc_of
 from .client import CONNECTION_OPTIONS, connect
@@ -10,7 +11,7 @@ from .locks import Claim, LockObject
 from .objects import Objects, Version
 from .parameters import Parameters
 from .started import Listing
-from .target import Origin, Target
+from .target import Target
 from .uploads import StartedUpload, Uploads
 
 __all__ = [

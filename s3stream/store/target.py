@@ -8,97 +8,38 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import uuid
-from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ..checksums import ALGORITHMS
-from ..errors import IntegrityError, PreconditionError, S3StreamError
-from ..options import WriteOptions
+from ..errors import PreconditionError, S3StreamError
 from ..parts import Buffer
-from ..predecessor import Predecessor
-from ..state import Checksum, Receipt, UploadResult, combined_crc
+from ..state import Checksum, Receipt, UploadResult
 from ..waiting import Cancellation
-from .bodies import Body, crc_of, size_of
-from .calls import be_quick, call, listen, lost_answers
-from .conditions import COMPLETE, PUT, refuse_unless_heeded
+from .addressed import Addressed
+from .bodies import Body, size_of
+from .calls import be_quick, call, lost_answers
+from .conditions import COMPLETE, PUT
 from .failures import (
     CONDITION_FAILED,
     NOT_ALLOWED,
-    OBJECT_GONE,
     UPLOAD_GONE,
     code_of,
     status_of,
     translated,
 )
-from .parameters import Parameters, check_name, guess_content_type
-from .proof import WRITER_ID, Proof, etag_of_parts
+from .proof import etag_of_parts
 from .started import Listing, abort_once, list_parts
 
 # A part that arrives at the store while its upload is being aborted may survive the abort.
 _ABORTS = 3
 _HURRIED_SECONDS = 2.0
 
-
 _log = logging.getLogger("s3stream")
 
 
-@dataclass(frozen=True)
-class Origin:
-    """How an upload was begun, as far as whoever takes it up has to know.
-
-    `writer_id`: in the metadata of an object that is published under a condition. `composite`: it
-    was begun with a checksum of the parts' checksums, and will have none of the whole object.
-    """
-
-    writer_id: str | None = None
-    composite: bool = False
-
-
-class Target:
-    """The object `key` of `bucket`, as these options want it written.
-
-    Raises `UsageError` for S3 parameters that cannot be. Sends nothing when made. A `cancellation`
-    ends the repeating of calls that start an upload or send a part. `origin` is that of an upload
-    that was begun by another Target. A `predecessor` is the only object that it may replace, as far
-    as the store heeds conditions; those of the options are refused where it does not.
-    """
-
-    def __init__(
-        self,
-        client: Any,
-        bucket: str,
-        key: str,
-        options: WriteOptions,
-        cancellation: Cancellation | None = None,
-        origin: Origin | None = None,
-        predecessor: Predecessor | None = None,
-    ) -> None:
-        self.bucket = bucket
-        self.key = key
-        self._client = client
-        self._cancellation = cancellation
-        check_name(bucket, key)
-        self._parameters = Parameters(client, options.s3_additional_kwargs)
-        self.pace = listen(client)
-        # More at once would each be a connection of its own that is thrown away afterwards.
-        self.connections: int = client.meta.config.max_pool_connections
-        self._content_type = guess_content_type(key)
-        self._algorithm = None if options.checksum is None else ALGORITHMS[options.checksum]
-        self._condition: dict[str, str] = {}
-        if options.if_match is not None:
-            self._condition = {"IfMatch": options.if_match}
-        if options.if_none_match is not None:
-            self._condition = {"IfNoneMatch": options.if_none_match}
-        self._predecessor = predecessor
-        if predecessor is not None:
-            etag = predecessor.etag
-            self._condition = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
-        self.origin = origin or Origin(uuid.uuid4().hex if self._condition else None)
-        exclusive = "IfNoneMatch" in self._condition and predecessor is None
-        self._proof = Proof(self._algorithm, self.origin.writer_id, exclusive=exclusive)
+class Target(Addressed):
+    """The object, and the calls that bring it to its place; made as `Addressed` says."""
 
     def create(self) -> str:
         """Start a multipart upload and return its upload_id."""
@@ -313,87 +254,6 @@ class Target:
                 raise
             return True
         return not answer.get("Parts")
-
-    def _refuse_unheeded(self, operation: str) -> None:
-        if self._predecessor is None:
-            for condition in self._condition:
-                refuse_unless_heeded(
-                    self._client,
-                    self.bucket,
-                    self.key,
-                    self._parameters,
-                    (operation, condition),
-                    self._cancellation,
-                )
-
-    def _refuse_if_replaced(self) -> None:
-        """Leave a store that ignores conditions no more than the time of one call to go wrong."""
-        if self._predecessor is None:
-            return
-        with translated("cannot look at what is appended to", **self._where(None)):
-            try:
-                etag = self._look()["ETag"]
-            except ClientError as error:
-                if code_of(error) not in OBJECT_GONE:
-                    raise
-                etag = None
-        if etag != self._predecessor.etag:
-            raise self._replaced()
-
-    def _replaced(self) -> PreconditionError:
-        return PreconditionError(
-            "it was replaced while it was appended to: nothing was published; open it again, and"
-            " append to what is there now",
-            **self._where(None),
-        )
-
-    def _look(self) -> dict[str, Any]:
-        mode = {} if self._algorithm is None else {"ChecksumMode": "ENABLED"}
-        return call(self._client, "head_object", self._for("HeadObject", **mode))
-
-    def _for(self, call: str, **arguments: Any) -> dict[str, Any]:
-        given = self._parameters.of(call)
-        return {"Bucket": self.bucket, "Key": self.key, **given, **arguments}
-
-    def _for_new_object(self, call: str) -> dict[str, Any]:
-        arguments = self._for(call)
-        if self._content_type is not None:
-            arguments.setdefault("ContentType", self._content_type)
-        if self.origin.writer_id is not None:
-            metadata = {**arguments.get("Metadata", {}), WRITER_ID: self.origin.writer_id}
-            arguments["Metadata"] = metadata
-        return arguments
-
-    def _where(self, upload_id: str | None, part_number: int | None = None) -> dict[str, Any]:
-        return {
-            "bucket": self.bucket,
-            "key": self.key,
-            "upload_id": upload_id,
-            "part_number": part_number,
-        }
-
-    def _crc_of_parts(self, receipts: list[Receipt]) -> int | None:
-        whole = self._algorithm is not None and not self.origin.composite
-        return combined_crc(receipts, self._algorithm) if self._algorithm and whole else None
-
-    def _add_checksum(self, arguments: dict[str, Any], body: Body) -> int | None:
-        if self._algorithm is None:
-            return None
-        crc = crc_of(self._algorithm, body)
-        arguments[self._algorithm.field] = self._algorithm.encode(crc)
-        return crc
-
-    def _check_answered_crc(
-        self, answer: dict[str, Any], crc: int | None, where: dict[str, Any]
-    ) -> None:
-        if self._algorithm is None or crc is None:
-            return
-        ours, theirs = self._algorithm.encode(crc), answer.get(self._algorithm.field)
-        if theirs is not None and theirs != ours:
-            raise IntegrityError(
-                f"the store has {self._algorithm.name} {theirs}, what was written has {ours}",
-                **where,
-            )
 
     def _result(
         self, answer: dict[str, Any], etag: str, size: int, parts: int, crc: int | None
