@@ -246,19 +246,23 @@ class Proxy:
 
     @property
     def log(self) -> list[Exchange]:
-        """All requests so far, in order of arrival."""
-        with self._changed:
-            return list(self._log)
+        """All requests so far but probes, in order of arrival."""
+        return [exchange for exchange in self._all() if exchange.operation != "probe"]
 
     @property
     def injected(self) -> list[tuple[Fault, Exchange]]:
         """The faults that really happened, and to what."""
-        return [(exchange.fault, exchange) for exchange in self.log if exchange.fault]
+        return [(exchange.fault, exchange) for exchange in self._all() if exchange.fault]
 
     def of(self, operation: str) -> list[Exchange]:
         """The requests of one operation, in order of arrival."""
-        wanted = self.log if operation == ANY else [x for x in self.log if x.operation == operation]
-        return [x for x in wanted if operation == "probe" or x.operation != "probe"]
+        if operation == ANY:
+            return self.log
+        return [exchange for exchange in self._all() if exchange.operation == operation]
+
+    def _all(self) -> list[Exchange]:
+        with self._changed:
+            return list(self._log)
 
     def count(self, operation: str = ANY) -> int:
         return len(self.of(operation))
