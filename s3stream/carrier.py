@@ -20,7 +20,7 @@ from .parts import Buffer, Part
 from .predecessor import Predecessor
 from .sender import Outcome, Sender
 from .state import Event, Phase, Receipt, UploadResult, UploadState
-from .store import Origin, Target, is_refusal
+from .store import PUT, Origin, Target, is_refusal
 from .waiting import Cancellation
 
 T = TypeVar("T")
@@ -64,6 +64,7 @@ class Carrier:
         self.cancellation = Cancellation()
         origin = None if start is None else Origin(start.writer_id)
         self.target = Target(client, bucket, key, options, self.cancellation, origin, predecessor)
+        self.target.refuse_unheeded(PUT)
         self.memory = Memory(options.memory_limit, options.spool, self.cancellation)
         self.sender: Sender[Said] = Sender(
             min(options.max_concurrency, self.target.connections),
@@ -75,7 +76,7 @@ class Carrier:
         self._options = options
         self._guard = guard
         self._start = start
-        self._ranges = [] if predecessor is None else predecessor.ranges(options.min_part_size)
+        self._ranges = [] if predecessor is None else predecessor.ranges(options)
         self._tails = Tails(client, bucket, key, options)
         self._reported: tuple[str | None, int] = (None, 0)
         if start is not None and start.upload_id is not None:

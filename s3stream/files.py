@@ -303,10 +303,13 @@ def wrap(
     if not text:
         return binary
     if encoding is not None:
+        codec = codecs.lookup(encoding).name
         # TextIOWrapper marks the byte order only of files that it can seek in.
-        mark = _BYTE_ORDER_MARKS.get(codecs.lookup(encoding).name)
+        mark = _BYTE_ORDER_MARKS.get(codec)
         if mark is not None and raw.tell() == 0:
             binary.write(mark)
+        if codec == "utf-8-sig" and raw.tell():
+            encoding = "utf-8"  # or every append would begin with a mark
     return S3TextWriter(binary, encoding, errors, newline, line_buffering=buffering == 1)
 
 

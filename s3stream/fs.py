@@ -194,7 +194,7 @@ class S3StreamFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec ha
     def _appender(self, path: str, block_size: int | None = None, **kwargs: Any) -> S3Writer:
         """A writer that goes on behind what is there, on the condition that it still is."""
         bucket, key, options = self._what_to_write(path, block_size, kwargs)
-        for name in ("if_match", "if_none_match", "equal_parts"):
+        for name in ("if_match", "if_none_match", "equal_parts", "reserve"):
             value = getattr(options, name)
             if value:
                 raise UsageError(

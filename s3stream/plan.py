@@ -23,7 +23,8 @@ class Plan:
     """The sizes of an upload's parts, a function of part number and offset alone.
 
     `start`: bytes of the first part. `grows`: whether later parts may be larger.
-    `evenly_to`: up to this offset (the size hint) the size stays what it was.
+    `evenly_to`: up to this offset (the size hint) the size stays what it was. `before`: parts and
+    bytes that are not cut by this plan, but take numbers and room; sizes count from behind them.
     """
 
     start: int
@@ -31,12 +32,15 @@ class Plan:
     grows: bool
     evenly_to: int
     max_part_size: int = MAX_PART_SIZE
+    before: tuple[int, int] = (0, 0)
 
     def size(self, offset: int) -> int:
         """Bytes of the part that begins at `offset`."""
+        parts, size = self.before
+        offset -= size
         if not self.grows or offset < self.evenly_to:
             return self.start
-        wanted = offset / (_GROWTH * self.max_parts)
+        wanted = offset / (_GROWTH * (self.max_parts - parts))
         unit = min(MiB, self.start)
         return min(max(self.start, int(-(-wanted // unit)) * unit), self.max_part_size)
 
@@ -80,8 +84,8 @@ def _capacity(plan: Plan, done: int, offset: int) -> int:
     return offset
 
 
-def plan_parts(options: WriteOptions) -> Plan:
-    """Make the plan that these options ask for.
+def plan_parts(options: WriteOptions, before: tuple[int, int] = (0, 0)) -> Plan:
+    """Make the plan that these options ask for, behind so many parts and bytes of something else.
 
     Raises `UsageError` when `size_hint` is known not to fit.
     """
@@ -90,17 +94,18 @@ def plan_parts(options: WriteOptions) -> Plan:
     start = options.part_size
     hint = options.size_hint or 0
     if options.equal_parts:
-        plan = Plan(start, options.max_parts, False, 0, largest)
+        plan = Plan(start, options.max_parts, False, 0, largest, before)
     else:
         # A hint is a hint: a tenth of the parts is kept for what comes beyond it, if that fits.
-        evenly = -(-hint // max(1, options.max_parts * 9 // 10))
+        evenly = -(-hint // max(1, (options.max_parts - before[0]) * 9 // 10))
         unit = min(MiB, start)
         start = min(max(start, -(-evenly // unit) * unit), largest)
-        plan = Plan(start, options.max_parts, True, hint, largest)
-    if hint > plan.capacity():
+        plan = Plan(start, options.max_parts, True, hint, largest, before)
+    room = plan.capacity(*before) - before[1]
+    if hint > room:
         raise UsageError(
-            f"size_hint={hint:,} bytes cannot fit: {options.max_parts:,} parts of"
-            f" {plan.start:,} bytes are {plan.capacity():,}; raise part_size"
+            f"size_hint={hint:,} bytes cannot fit: {options.max_parts - before[0]:,} parts of"
+            f" {plan.start:,} bytes are {room:,}; raise part_size"
             + (" (equal_parts keeps it from growing)" if options.equal_parts else "")
         )
     return plan

@@ -9,13 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .options import MAX_PART_SIZE, GiB
+from .errors import TooLargeError
+from .options import MAX_PART_SIZE, GiB, WriteOptions
 from .state import UploadResult
 
-# A quarter of the part numbers is left for what an object of 5 TiB grows by; smaller ranges are
-# copied side by side.
+# Smaller ranges are copied side by side, but they take part numbers of what is to come.
 _RANGE = 1 * GiB
-_MOST_RANGES = 1_000
+_SHARE_OF_PARTS = 8
 
 
 @dataclass(frozen=True)
@@ -30,15 +30,23 @@ class Predecessor:
     version_id: str | None = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
 
-    def ranges(self, least: int) -> list[tuple[int, int]]:
+    def ranges(self, options: WriteOptions) -> list[tuple[int, int]]:
         """The ranges, of about the same size, in which the store copies it.
 
-        None for an object under `least` bytes: S3 takes no such part before others.
+        None for an object under the minimum of a part: S3 takes no such part before others. Raises
+        `TooLargeError` when they would need all part numbers.
         """
-        if self.size < max(1, least):
+        if self.size < max(1, options.min_part_size):
             return []
-        wanted = min(MAX_PART_SIZE, max(_RANGE, self.size // _MOST_RANGES))
-        step = -(-self.size // -(-self.size // wanted))
+        most = max(1, options.max_parts // _SHARE_OF_PARTS)
+        wanted = min(MAX_PART_SIZE, max(_RANGE, -(-self.size // most)))
+        count = -(-self.size // wanted)
+        if count >= options.max_parts:
+            raise TooLargeError(
+                f"cannot append to an object of {self.size:,} bytes: to copy it takes {count:,} of"
+                f" {options.max_parts:,} parts"
+            )
+        step = -(-self.size // count)
         return [(start, min(start + step, self.size)) for start in range(0, self.size, step)]
 
     def as_result(self, bucket: str, key: str) -> UploadResult:

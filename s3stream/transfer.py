@@ -46,10 +46,11 @@ class Transfer:
         self._memory = self._carrier.memory
         self._sender = self._carrier.sender
         self._state = self._carrier.state
-        before = self._carrier.sizes
-        self._cutter = Cutter(
-            plan_parts(options), options.reserve, self._memory, len(before), sum(before)
-        )
+        sizes = self._carrier.sizes
+        before = (len(sizes), sum(sizes))
+        # What a predecessor holds is no reason for larger parts: it is not cut by us.
+        plan = plan_parts(options, (0, 0) if predecessor is None else before)
+        self._cutter = Cutter(plan, options.reserve, self._memory, *before)
 
     @property
     def position(self) -> int:

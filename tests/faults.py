@@ -181,3 +181,17 @@ class Hang(Hold):
             pass
         self.event.wait()
         raise HangUp(reset=False)
+
+
+@dataclass(frozen=True)
+class CutAnswer(Fault):
+    """The store answers, and the connection is closed when the head and some of it have come."""
+
+    after: int = 0
+
+    def happen(self, connection: Connection) -> Iterator[bytes]:
+        answer = connection.forward(connection.body())
+        yield next(answer)
+        yield next(answer)[: self.after]
+        yield b""  # what the proxy holds back is sent before the last of it
+        raise HangUp(reset=False)

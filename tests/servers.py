@@ -43,6 +43,7 @@ START_SECONDS = 60.0
 # What a store can be asked for, and below which of them it cannot do: as data, so that the contract
 # suite can ask for what should work and assert of the rest that it does not.
 ABILITIES = {
+    "atomic-complete": "lets one of several conditional Completes of the same moment through",
     "checksums": "refuses content that does not match its x-amz-checksum, of part or whole object",
     "complete-after-abort": "says NoSuchUpload to a Complete after an Abort",
     "complete-at-once": "makes one whole object of an upload that several complete at once",
@@ -73,7 +74,7 @@ ABILITIES = {
     "undeclared-checksums": "takes checksums of parts whose algorithm Create did not name",
 }
 CANNOT: dict[str, frozenset[str]] = {
-    "seaweedfs": frozenset({"list-checksums", "list-parts-once", "object-size"}),
+    "seaweedfs": frozenset({"atomic-complete", "list-checksums", "list-parts-once", "object-size"}),
     "ceph": frozenset(
         {
             "checksums",
@@ -92,6 +93,7 @@ CANNOT: dict[str, frozenset[str]] = {
     ),
     "localstack": frozenset(
         {
+            "atomic-complete",
             "complete-at-once",  # each begins the object anew, and shows it with 0 bytes meanwhile
             "complete-twice",
             "lifecycle-prefix",

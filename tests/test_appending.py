@@ -12,9 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import s3stream
-from s3stream import PreconditionError, S3StreamError, UsageError
+from s3stream import (
+    PreconditionError,
+    S3StreamError,
+    TooLargeError,
+    UncertainError,
+    UsageError,
+    WriteOptions,
+)
+from s3stream.plan import plan_parts
 from s3stream.predecessor import Predecessor
-from tests.faults import Answer, Hold
+from s3stream.store import look_at_predecessor
+from tests.faults import Answer, ChangeAnswer, CutAnswer, Hold, LoseAnswer, Meanwhile
 from tests.looking import bytes_of, content, uploads
 from tests.proxy import ANY
 from tests.servers import CANNOT
@@ -60,12 +69,15 @@ def test_what_is_written_comes_behind_what_was_there(
     assert uploads(store, bucket, key) == []
 
 
-def test_again_and_again_and_as_text(seaweedfs: Server, bucket: str, key: str) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_again_and_again_and_as_text(
+    seaweedfs: Server, bucket: str, key: str, encoding: str
+) -> None:
     for number in range(5):
-        with append(seaweedfs, bucket, key, "a", encoding="utf-16") as file:
+        with append(seaweedfs, bucket, key, "a", encoding=encoding) as file:
             file.write(f"line {number}\n")
     text = "".join(f"line {number}\n" for number in range(5))
-    assert content(seaweedfs, bucket, key).decode("utf-16") == text
+    assert content(seaweedfs, bucket, key).decode(encoding) == text
 
 
 def test_whatever_opens_by_fsspec_appends(seaweedfs: Server, bucket: str, key: str) -> None:
@@ -172,7 +184,7 @@ def test_two_that_append_lose_nothing(
     first.write(b"first")
     second.write(b"second")
     first.close()
-    with pytest.raises(PreconditionError, match="replaced while it was appended to"):
+    with pytest.raises(PreconditionError, match="replaced or deleted while it was appended to"):
         second.close()
     assert content(store, bucket, key) == before + b"first"
     assert uploads(store, bucket, key) == []
@@ -197,6 +209,70 @@ def test_who_appends_in_the_very_last_moment_is_not_lost_where_the_store_can(
     assert len(proxy.injected) == 1
     assert content(seaweedfs, bucket, key) == before + b"other"
     assert uploads(seaweedfs, bucket, key) == []
+
+
+@pytest.mark.parametrize("size", [1000, PART])
+def test_whose_answer_was_lost_and_who_was_appended_to_is_not_told_to_append_again(
+    seaweedfs: Server, proxied: Server, proxy: Proxy, bucket: str, key: str, size: int
+) -> None:
+    before = put(seaweedfs, bucket, key, size)
+
+    def append_behind() -> None:
+        with append(seaweedfs, bucket, key) as other:
+            other.write(b"other")
+
+    commit = "PutObject" if size == 1000 else "CompleteMultipartUpload"
+    proxy.inject(commit, LoseAnswer())
+    proxy.inject(commit, Meanwhile(append_behind))
+    file = append(proxied, bucket, key)
+    file.write(b"ours")
+    with pytest.raises(UncertainError, match="did not say whether"):
+        file.close()
+    assert len(proxy.injected) == 2
+    assert content(seaweedfs, bucket, key) == before + b"oursother"
+
+
+def test_metadata_that_cannot_be_sent_again_is_refused_at_once(
+    seaweedfs: Server, proxied: Server, proxy: Proxy, bucket: str, key: str
+) -> None:
+    before = put(seaweedfs, bucket, key, 10, Metadata={"name": "Juergen"})
+    proxy.inject("HeadObject", ChangeAnswer(b"Juergen", "J\u00fcrgen".encode()))
+    with pytest.raises(UsageError, match="say its metadata yourself with Metadata="):
+        append(proxied, bucket, key)
+    assert len(proxy.injected) == 1
+    with append(proxied, bucket, key, Metadata={"name": "J"}) as file:
+        file.write(b"more")
+    assert content(seaweedfs, bucket, key) == before + b"more"
+
+
+def test_who_names_the_encryption_names_all_of_it(seaweedfs: Server, bucket: str, key: str) -> None:
+    client = seaweedfs.client()
+    put(seaweedfs, bucket, key, 10)
+    known = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": "a-key", "BucketKeyEnabled": True}
+
+    def tell(parsed: dict[str, Any], **kwargs: Any) -> None:
+        parsed.update(known)
+
+    client.meta.events.register("after-call.s3.HeadObject", tell)
+    seen = look_at_predecessor(client, bucket, key, {}).parameters
+    assert known.items() <= seen.items()
+    seen = look_at_predecessor(client, bucket, key, {"ServerSideEncryption": "AES256"}).parameters
+    assert seen["ServerSideEncryption"] == "AES256"
+    assert not {"SSEKMSKeyId", "BucketKeyEnabled"} & set(seen)
+
+
+def test_what_is_read_for_it_is_read_again_when_it_breaks_off(
+    seaweedfs: Server, proxied: Server, proxy: Proxy, bucket: str, key: str
+) -> None:
+    before = put(seaweedfs, bucket, key, 1 << 20)
+    proxy.inject("GetObject", CutAnswer(1000), times=2)
+    with append(proxied, bucket, key) as file:
+        file.write(b"more")
+    assert len(proxy.injected) == 2
+    assert content(seaweedfs, bucket, key) == before + b"more"
+    proxy.inject("GetObject", CutAnswer(1000), times=None)
+    with pytest.raises(S3StreamError, match="cannot read"):
+        append(proxied, bucket, key)
 
 
 def test_a_store_that_does_not_tell_tags_is_an_error_and_no_loss(
@@ -265,9 +341,14 @@ def test_a_copy_that_the_store_refuses_fails_the_append(
     assert uploads(seaweedfs, bucket, key) == []
 
 
-@given(st.integers(0, 6 << 40))
-def test_ranges_cover_an_object_of_any_size(size: int) -> None:
-    ranges = Predecessor(size, '"e"').ranges(PART)
+@given(st.integers(0, 50 << 40), st.sampled_from([2, 100, 1000, 10_000]))
+def test_ranges_cover_an_object_of_any_size_and_leave_numbers(size: int, max_parts: int) -> None:
+    options = WriteOptions(max_parts=max_parts)
+    try:
+        ranges = Predecessor(size, '"e"').ranges(options)
+    except TooLargeError:
+        assert -(-size // (5 << 30)) >= max_parts
+        return
     if size < PART:
         assert ranges == []
         return
@@ -275,13 +356,26 @@ def test_ranges_cover_an_object_of_any_size(size: int) -> None:
     assert [start for start, _ in ranges] == ends[:-1]
     assert ends[-1] == size
     assert all(PART <= end - start <= 5 << 30 for start, end in ranges)
-    assert len(ranges) <= 1229  # 6 TiB in ranges of 5 GiB
+    assert len(ranges) <= max(max_parts // 8 + 1, -(-size // (5 << 30)))
+    assert len(ranges) < max_parts
+
+
+def test_parts_behind_a_large_object_are_not_larger_for_it() -> None:
+    before = (125, 1 << 40)
+    plan = plan_parts(WriteOptions(), before)
+    assert plan.size(1 << 40) == PART
+    assert plan.capacity(*before) > 5 << 40
+    hinted = plan_parts(WriteOptions(size_hint=1 << 40), before)
+    assert hinted.capacity(*before) >= 2 << 40
+    with pytest.raises(UsageError, match="size_hint"):
+        plan_parts(WriteOptions(size_hint=1 << 40, equal_parts=True), before)
 
 
 @pytest.mark.parametrize(
     "options",
     [
         {"equal_parts": True},
+        {"reserve": PART},
         {"if_match": '"e"'},
         {"if_none_match": "*"},
         {"compression": "gzip"},

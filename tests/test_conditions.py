@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 
 import s3stream
-from s3stream import MultipartUpload, S3StreamError, UsageError
+from s3stream import MultipartUpload, PreconditionError, S3StreamError, UsageError
 from s3stream.store.conditions import COMPLETE, PUT, refuse_unless_heeded
 from s3stream.store.parameters import Parameters
-from tests.faults import Answer
+from tests.faults import Answer, LoseAnswer
 from tests.looking import bytes_of, content
+from tests.proxy import Proxy
 from tests.servers import CANNOT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.proxy import Proxy
     from tests.servers import Server
+    from tests.wire import Exchange
 
 PART = 5 << 20
 WRONG = '"0123456789abcdef0123456789abcdef"'
@@ -31,6 +33,11 @@ def write(store: Server, bucket: str, key: str, size: int, **options: Any) -> No
     uri = f"s3://{bucket}/{key}"
     with s3stream.open(uri, part_size=PART, **store.storage_options(), **options) as file:
         file.write(bytes_of(size))
+
+
+def _is_a_first_attempt_to_change(exchange: Exchange) -> bool:
+    first = exchange.request_headers["amz-sdk-request"].startswith("attempt=1")
+    return first and exchange.method in {"PUT", "POST"} and "uploads" not in exchange.query
 
 
 def everything(store: Server, bucket: str, prefix: str) -> list[str]:
@@ -88,6 +95,40 @@ def test_who_may_not_find_out_is_warned(
         write(proxied, bucket, key, size, if_none_match="*")
     assert len(proxy.injected) == 1
     assert content(proxied, bucket, key) == bytes_of(size)
+
+
+@SIZES
+def test_what_cannot_be_removed_is_told_and_found_out_all_the_same(
+    proxied: Server, proxy: Proxy, bucket: str, key: str, size: int
+) -> None:
+    refused = Answer(403, "AccessDenied")
+    proxy.inject("probe", refused, times=None, where=lambda x: x.method == "DELETE")
+    with pytest.warns(RuntimeWarning, match=rf"{key}/.s3stream-probe-\w+ is left, which"):
+        write(proxied, bucket, f"{key}/1", size, if_none_match="*")
+    asked = proxy.count("probe")
+    write(proxied, bucket, f"{key}/2", size, if_none_match="*")
+    assert proxy.count("probe") == asked
+    assert content(proxied, bucket, f"{key}/2") == bytes_of(size)
+
+
+@SIZES
+@pytest.mark.parametrize("option", ["if_match", "if_none_match"])
+def test_a_lost_answer_does_not_make_it_heed(
+    store: Server, bucket: str, key: str, size: int, option: str
+) -> None:
+    call = "put" if size == 1 else "complete"
+    ignores = f"{option.replace('_', '-')}-{call}" in CANNOT[store.name]
+    name = f"{key}/object"
+    store.client().put_object(Bucket=bucket, Key=name, Body=b"first")
+    with Proxy(store.endpoint_url) as proxy:
+        through = replace(store, endpoint_url=proxy.url, https_url=None)
+        proxy.inject("probe", LoseAnswer(), times=None, where=_is_a_first_attempt_to_change)
+        expected = UsageError if ignores else (FileExistsError, PreconditionError)
+        with pytest.raises(expected):
+            write(through, bucket, name, size, **{option: "*" if "none" in option else WRONG})
+        assert proxy.injected
+    assert content(store, bucket, name) == b"first"
+    assert not [each for each in everything(store, bucket, f"{key}/") if each != name]
 
 
 @SIZES

@@ -112,14 +112,17 @@ def test_exclusive_create_leaves_what_is_there(
 ) -> None:
     ability = "if-none-match-complete" if length > PART else "if-none-match-put"
     uri, connection = f"s3://{bucket}/{key}", store.storage_options()
-    first = s3stream.open(uri, "xb", part_size=PART, **connection)
-    if ability in CANNOT[store.name]:
-        with pytest.raises(UsageError, match="this store ignores it in"), first:
+
+    def write_first() -> None:
+        with s3stream.open(uri, "xb", part_size=PART, **connection) as first:
             first.write(bytes_of(length, seed=1))
+
+    if ability in CANNOT[store.name]:
+        with pytest.raises(UsageError, match="this store ignores it in"):
+            write_first()
         assert_nothing(store, bucket, key)
         return
-    with first:
-        first.write(bytes_of(length, seed=1))
+    write_first()
     second = s3stream.open(uri, "xb", part_size=PART, **connection)
     second.write(bytes_of(length, seed=2))
     with pytest.raises(FileExistsError, match=key):

@@ -16,6 +16,8 @@ checksums, conditions               every store, as far as tests/servers.py says
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -223,6 +225,36 @@ def test_what_the_customers_key_encrypts_is_read_and_copied_with_it(
     assert fs.cat_file(f"{bucket}/{key}", -10) == bytes_of(size)[-10:]
     fs.cp_file(f"{bucket}/{key}", f"{bucket}/{key}-copy")
     assert fs.cat_file(f"{bucket}/{key}-copy") == bytes_of(size)
+
+
+@pytest.mark.parametrize("kind", [bytes, bytes.decode], ids=["bytes", "str"])
+def test_parts_are_listed_with_the_customers_key(
+    seaweedfs: Server,
+    proxied: Server,
+    proxy: Proxy,
+    bucket: str,
+    key: str,
+    kind: Callable[[bytes], Any],
+) -> None:
+    known = b"0123456789abcdef" * 2
+    secret: Any = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": kind(known)}
+    uri, options = f"s3://{bucket}/{key}", {**proxied.storage_options(), "part_size": PART}
+    file = s3stream.open(uri, **options, **secret)
+    file.write(bytes_of(2 * PART))
+    file.discard()
+    assert_nothing(seaweedfs, bucket, key)
+    assert proxy.count("ListParts")
+    for exchange in (*proxy.of("ListParts"), *proxy.of("UploadPart")):
+        sent = exchange.request_headers["x-amz-server-side-encryption-customer-key"]
+        assert base64.b64decode(sent) == known
+        digest = exchange.request_headers["x-amz-server-side-encryption-customer-key-md5"]
+        assert base64.b64decode(digest) == hashlib.md5(known).digest()
+    file = s3stream.open(uri, **options, **secret)
+    file.write(bytes_of(PART + 10))
+    with s3stream.resume(file.suspend(), **proxied.storage_options(), **secret) as again:
+        assert again.tell() == PART + 10
+    with s3stream.open(uri, "rb", **seaweedfs.storage_options(), **secret) as there:
+        assert there.read() == bytes_of(PART + 10)
 
 
 def test_a_customers_key_is_not_shown_in_an_error(seaweedfs: Server, key: str) -> None:

@@ -44,7 +44,7 @@ ROOMS = {
     "state": Room("checksums errors"),
     "manifest": Room("errors state"),
     "checkpoint": Room("errors options state"),
-    "predecessor": Room("options state"),
+    "predecessor": Room("errors options state"),
     # local files
     "regions": Room("errors", "io os"),
     "source": Room("errors options", "io os pathlib stat"),

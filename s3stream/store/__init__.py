@@ -6,6 +6,7 @@ from .addressed import Origin
 from .appending import look_at_predecessor
 from .bodies import crc_of
 from .client import CONNECTION_OPTIONS, connect
+from .conditions import PUT
 from .failures import is_not_allowed, is_refusal, is_upload_gone
 from .locks import Claim, LockObject
 from .objects import Objects, Version
@@ -16,6 +17,7 @@ from .uploads import StartedUpload, Uploads
 
 __all__ = [
     "CONNECTION_OPTIONS",
+    "PUT",
     "Claim",
     "Listing",
     "LockObject",

@@ -22,7 +22,7 @@ from .calls import call, listen
 from .conditions import refuse_unless_heeded
 from .failures import OBJECT_GONE, code_of, translated
 from .parameters import Parameters, check_name, guess_content_type
-from .proof import WRITER_ID, Proof
+from .proof import REPLACED, WRITER_ID, Proof
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,18 @@ class Addressed:
             etag = predecessor.etag
             self._condition = {"IfMatch": etag} if etag else {"IfNoneMatch": "*"}
         self.origin = origin or Origin(uuid.uuid4().hex if self._condition else None)
-        exclusive = "IfNoneMatch" in self._condition and predecessor is None
-        self._proof = Proof(self._algorithm, self.origin.writer_id, exclusive=exclusive)
+        self._proof = Proof(
+            self._algorithm,
+            self.origin.writer_id,
+            exclusive="IfNoneMatch" in self._condition and predecessor is None,
+            appends=predecessor is not None,
+        )
 
-    def _refuse_unheeded(self, operation: str) -> None:
+    def refuse_unheeded(self, operation: str) -> None:
+        """Raise `UsageError` when the store ignores the condition in that call, and would replace.
+
+        Finds it out by trying, once for each endpoint.
+        """
         if self._predecessor is None:
             for condition in self._condition:
                 refuse_unless_heeded(
@@ -107,11 +115,7 @@ class Addressed:
             raise self._replaced()
 
     def _replaced(self) -> PreconditionError:
-        return PreconditionError(
-            "it was replaced while it was appended to: nothing was published; open it again, and"
-            " append to what is there now",
-            **self._where(None),
-        )
+        return PreconditionError(REPLACED, **self._where(None))
 
     def _look(self) -> dict[str, Any]:
         mode = {} if self._algorithm is None else {"ChecksumMode": "ENABLED"}

@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 
 from botocore.exceptions import ClientError
 
-from ..errors import AccessDeniedError, S3StreamError
+from ..errors import AccessDeniedError, S3StreamError, UsageError
 from ..predecessor import Predecessor
 from .calls import call
 from .failures import OBJECT_GONE, code_of, status_of, translated
@@ -22,6 +22,7 @@ from .proof import WRITER_ID
 # Echoed by HeadObject, and not to be said again: the customer's key is the caller's to give, the
 # checksum is of other bytes, and who pays says so himself.
 _NOT_ALONG = ("SSECustomer", "Checksum", "RequestCharged")
+_ENCRYPTING = ("ServerSideEncryption", "SSE", "BucketKey")
 _NO_SUCH_CALL = frozenset({405, 501})
 _FORBIDDEN = 403
 
@@ -35,8 +36,9 @@ def look_at_predecessor(
     of the object's. `Tagging=""` has none of its tags go along, and asks for none.
     """
     name = {"Bucket": bucket, "Key": key}
+    where: dict[str, Any] = {"bucket": bucket, "key": key}
     asked = Parameters(client, given)
-    with translated("cannot look at what is to be appended to", bucket=bucket, key=key):
+    with translated("cannot look at what is to be appended to", **where):
         try:
             head = call(client, "head_object", {**name, **asked.of("HeadObject")})
         except ClientError as error:
@@ -44,12 +46,22 @@ def look_at_predecessor(
                 raise
             return Predecessor(parameters=_without_empty_tagging(given))
     along = _parameters_of(client, head)
+    if any(parameter.startswith(_ENCRYPTING) for parameter in given):
+        # Who names one of them means them all: a key of KMS does not go with AES256.
+        along = {n: value for n, value in along.items() if not n.startswith(_ENCRYPTING)}
     if "Tagging" not in given:
         tags = _tags(client, {**name, **asked.of("GetObjectTagging")})
         if tags:
             pairs = {tag["Key"]: tag["Value"] for tag in tags}
             along["Tagging"] = urlencode(pairs, quote_via=quote)  # Ceph 16 takes a + for a plus
     along.update(_without_empty_tagging(given))
+    for known, value in along["Metadata"].items():
+        if not (known + value).isascii():
+            raise UsageError(
+                f"cannot append: its metadata {known}={value!r} is not ASCII, and cannot be sent"
+                " again; say its metadata yourself with Metadata=",
+                **where,
+            )
     # The customer's key is that of what is copied, too.
     for parameter, value in given.items():
         if parameter.startswith("SSECustomer"):

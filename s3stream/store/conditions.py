@@ -11,12 +11,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from botocore import xform_name
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from ..errors import UsageError
 from ..waiting import Cancellation
 from .calls import call
-from .failures import status_of, translated
+from .failures import UPLOAD_GONE, code_of, status_of, translated
 from .parameters import Parameters
 
 PUT = "PutObject"
@@ -25,43 +25,16 @@ COMPLETE = "CompleteMultipartUpload"
 # No object has it.
 _NO_ETAG = '"00000000000000000000000000000000"'
 _CONDITIONS = {"IfMatch": ("if_match", _NO_ETAG), "IfNoneMatch": ("if_none_match", "*")}
-# Because of the condition, or because nothing is there to match, or because the store has no such
-# thing: then it refuses the real one too.
-_REFUSED = frozenset({404, 409, 412, 501})
+# Because of the condition; or the store has no such thing, and refuses the real one too.
+_REFUSED = frozenset({409, 412, 501})
+_NOT_FOUND = 404
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 _KNOWN_TO_HEED = (".amazonaws.com", ".amazonaws.com.cn")
+_BEFORE, _AFTER = b"1", b"22"
+_LONGEST_KEY = 1024
 
 # By endpoint, call and condition.
 _found_out: dict[tuple[str, str, str], bool] = {}
-
-
-class _Calls:
-    """Calls about one object, with the user's parameters."""
-
-    def __init__(
-        self,
-        client: Any,
-        name: dict[str, Any],
-        parameters: Parameters,
-        cancellation: Cancellation | None,
-    ) -> None:
-        self._client = client
-        self._name = name
-        self._parameters = parameters
-        self._cancellation = cancellation
-
-    def make(self, operation: str, **arguments: Any) -> dict[str, Any]:
-        given = {
-            name: value
-            for name, value in self._parameters.of(operation).items()
-            if not name.startswith("ObjectLock")  # or it could not be removed
-        }
-        return call(
-            self._client,
-            xform_name(operation),
-            {**self._name, **given, **arguments},
-            self._cancellation,
-        )
 
 
 def refuse_unless_heeded(
@@ -84,23 +57,15 @@ def refuse_unless_heeded(
     known = (endpoint_url, *which)
     option = _CONDITIONS[which[1]][0]
     if known not in _found_out:
-        prefix, slash, _ = key.rpartition("/")
-        probe = f"{prefix}{slash}.s3stream-probe-{uuid.uuid4().hex}"
+        name = {"Bucket": bucket, "Key": _beside(key)}
+        calls = _Calls(client, name, parameters, cancellation)
+        doing = f"cannot find out whether the store heeds {option}"
         try:
-            with translated(
-                f"cannot find out whether the store heeds {option}", bucket=bucket, key=probe
-            ):
-                _found_out[known] = _heeds(
-                    _Calls(client, {"Bucket": bucket, "Key": probe}, parameters, cancellation),
-                    *which,
-                )
+            with translated(doing, bucket=bucket, key=name["Key"]):
+                _found_out[known] = _heeds(calls, *which)
         except PermissionError as error:
-            warnings.warn(
-                f"{error}: if it ignores it, an object may be replaced that was to be kept",
-                RuntimeWarning,
-                stacklevel=2,
-            )
-            return
+            _warn(f"{error}: if it ignores it, an object may be replaced that was to be kept")
+            _found_out[known] = True
     if not _found_out[known]:
         raise UsageError(
             f"{option}: this store ignores it in {which[0]}, and would replace an object that was"
@@ -111,36 +76,93 @@ def refuse_unless_heeded(
         )
 
 
+def _beside(key: str) -> str:
+    prefix, slash, _ = key.rpartition("/")
+    name = f".s3stream-probe-{uuid.uuid4().hex}"
+    beside = f"{prefix}{slash}{name}"
+    return beside if len(beside.encode()) <= _LONGEST_KEY else name
+
+
+class _Calls:
+    """Calls about one object, with the user's parameters."""
+
+    def __init__(
+        self,
+        client: Any,
+        name: dict[str, str],
+        parameters: Parameters,
+        cancellation: Cancellation | None,
+    ) -> None:
+        self._client = client
+        self._name = name
+        self._parameters = parameters
+        self._cancellation = cancellation
+
+    def make(self, operation: str, **arguments: Any) -> dict[str, Any]:
+        return self._make(operation, arguments, self._cancellation)
+
+    def clean_up(self, operation: str, **arguments: Any) -> None:
+        """Make a call that no discard hurries; its failure is told, and changes no finding."""
+        try:
+            self._make(operation, arguments, None)
+        except (BotoCoreError, ClientError) as error:
+            if code_of(error) not in UPLOAD_GONE:
+                _warn(
+                    "s3://{Bucket}/{Key} is left, which".format_map(self._name)
+                    + f" was to find out whether the store heeds conditions: {error}"
+                )
+
+    def _make(
+        self, operation: str, arguments: dict[str, Any], cancellation: Cancellation | None
+    ) -> dict[str, Any]:
+        given = {
+            name: value
+            for name, value in self._parameters.of(operation).items()
+            if not name.startswith("ObjectLock")  # or it could not be removed
+        }
+        return call(
+            self._client, xform_name(operation), {**self._name, **given, **arguments}, cancellation
+        )
+
+
 def _heeds(calls: _Calls, operation: str, condition: str) -> bool:
     said = {condition: _CONDITIONS[condition][1]}
     made: list[dict[str, Any]] = []
     try:
-        if condition == "IfNoneMatch":
-            made.append(calls.make(PUT, Body=b"1"))
+        made.append(calls.make(PUT, Body=_BEFORE))
         write = _put if operation == PUT else _upload
         try:
             made.append(write(calls, said))
         except ClientError as error:
+            if status_of(error) == _NOT_FOUND:
+                # Or an attempt whose answer was lost has published it, and the upload is gone.
+                return bool(calls.make("HeadObject")["ContentLength"] == len(_BEFORE))
             if status_of(error) not in _REFUSED:
                 raise
             return True
         return False
     finally:
-        for answer in made:
-            version = {"VersionId": answer["VersionId"]} if "VersionId" in answer else {}
-            calls.make("DeleteObject", **version)
+        versions = [answer["VersionId"] for answer in made if "VersionId" in answer]
+        for version in versions:
+            calls.clean_up("DeleteObject", VersionId=version)
+        if not versions:
+            calls.clean_up("DeleteObject")
 
 
 def _put(calls: _Calls, condition: dict[str, str]) -> dict[str, Any]:
-    return calls.make(PUT, Body=b"2", **condition)
+    return calls.make(PUT, Body=_AFTER, **condition)
 
 
 def _upload(calls: _Calls, condition: dict[str, str]) -> dict[str, Any]:
     upload = {"UploadId": calls.make("CreateMultipartUpload")["UploadId"]}
     try:
-        etag = calls.make("UploadPart", PartNumber=1, Body=b"2", **upload)["ETag"]
+        etag = calls.make("UploadPart", PartNumber=1, Body=_AFTER, **upload)["ETag"]
         parts = [{"PartNumber": 1, "ETag": etag}]
         return calls.make(COMPLETE, MultipartUpload={"Parts": parts}, **upload, **condition)
     except BaseException:
-        calls.make("AbortMultipartUpload", **upload)
+        calls.clean_up("AbortMultipartUpload", **upload)
         raise
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, RuntimeWarning, stacklevel=4)

@@ -6,11 +6,12 @@ Plain calls in our types and errors, for whatever shows S3 as a file system.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from ..errors import S3StreamError
 from ..options import MAX_PART_SIZE, MAX_PARTS, GiB
@@ -22,6 +23,7 @@ from .parameters import Parameters
 _COPY_PART = 1 * GiB
 # DeleteObjects takes 1,000 keys: https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
 _DELETE_BATCH = 1_000
+_READS = 3
 _BEYOND_THE_END = 416  # where a slice is empty; the status, because the codes differ
 
 
@@ -82,14 +84,18 @@ class Objects:
             arguments["Range"] = f"bytes={start}-" + ("" if end is None else str(end - 1))
         with translated("cannot read", bucket=bucket, key=key):
             try:
-                answer = self._client.get_object(**arguments)
+                return self._read(arguments)
             except ClientError as error:
                 if status_of(error) == _BEYOND_THE_END:
                     return b""
                 raise
-            with answer["Body"] as body:
-                data: bytes = body.read()
-        return data
+
+    def _read(self, arguments: dict[str, Any]) -> bytes:
+        # Botocore repeats the call and not the reading of its answer.
+        for _ in range(_READS - 1):
+            with suppress(BotoCoreError):
+                return _body_of(self._client.get_object(**arguments))
+        return _body_of(self._client.get_object(**arguments))
 
     def list(
         self, bucket: str, prefix: str, *, delimiter: str = "", at_most: int | None = None
@@ -208,6 +214,13 @@ class Objects:
 
     def _for(self, call: str, bucket: str, **arguments: Any) -> dict[str, Any]:
         return {"Bucket": bucket, **self._parameters.of(call), **arguments}
+
+
+def _body_of(answer: dict[str, Any]) -> bytes:
+    # As a context manager of its own it would give urllib3's stream, with urllib3's errors.
+    with closing(answer["Body"]) as body:
+        data: bytes = body.read()
+    return data
 
 
 def _listed(entry: Mapping[str, Any]) -> Version:

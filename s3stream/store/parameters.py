@@ -6,7 +6,9 @@ No list of ours to grow old: what an operation's input shape has is what it is s
 from __future__ import annotations
 
 import difflib
+import hashlib
 import mimetypes
+from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
@@ -62,6 +64,8 @@ _OURS: dict[str, str] = {
     "Range": "the reader",
 }
 _SECRETS = ("SSECustomerKey", "CopySourceSSECustomerKey")
+# Botocore encodes a customer's key for all other calls that take one.
+_NOT_ENCODED = frozenset({"ListParts"})
 _MAX_KEY = 1024
 _STAND_IN = {"Bucket": "b", "Key": "k", "UploadId": "u", "PartNumber": 1, "CopySource": "b/k"}
 
@@ -112,7 +116,15 @@ class Parameters:
         if not self._given:
             return {}
         members = self._members(call)
-        return {name: value for name, value in self._given.items() if name in members}
+        chosen = {name: value for name, value in self._given.items() if name in members}
+        if call in _NOT_ENCODED and "SSECustomerKey" in chosen:
+            key = chosen["SSECustomerKey"]
+            key = key.encode() if isinstance(key, str) else key
+            chosen["SSECustomerKey"] = b64encode(key).decode()
+            chosen["SSECustomerKeyMD5"] = b64encode(
+                hashlib.md5(key, usedforsecurity=False).digest()
+            ).decode()
+        return chosen
 
     def _members(self, call: str) -> Mapping[str, Any]:
         members: Mapping[str, Any] = self._model.operation_model(call).input_shape.members

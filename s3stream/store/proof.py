@@ -30,6 +30,10 @@ from .failures import (
 # Carried by the metadata of a conditional write: the only thing that tells our object from another
 # writer's equal one when the answer to our own commit was lost.
 WRITER_ID = "s3stream-writer"
+REPLACED = (
+    "it was replaced or deleted while it was appended to: nothing was published; open it again, and"
+    " append to what is there now"
+)
 # Seconds between looks at an object that should be there.
 _PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
 
@@ -37,7 +41,8 @@ _PAUSES = (0.1, 0.2, 0.4, 0.8, 1.6)
 class Proof:
     """What is known of our object: its checksum's algorithm, and its writer's id if it has one.
 
-    `exclusive`: it must not replace another. `look`, which its methods are given, asks for the
+    `exclusive`: it must not replace another. `appends`: another may have been written behind ours
+    by the time we look, and hold our bytes. `look`, which its methods are given, asks for the
     HeadObject answer of what is there.
     """
 
@@ -47,10 +52,12 @@ class Proof:
         writer_id: str | None,
         *,
         exclusive: bool,
+        appends: bool = False,
     ) -> None:
         self._algorithm = algorithm
         self._writer_id = writer_id
         self._exclusive = exclusive
+        self._appends = appends
 
     def of(
         self,
@@ -67,7 +74,7 @@ class Proof:
         Returns the object's HeadObject answer when it is ours, else raises.
         """
         code, status = code_of(error), status_of(error)
-        failure = translate(error, "cannot publish", **where)
+        failure = said = translate(error, "cannot publish", **where)
         conflict = code in CONDITION_FAILED
         if code == CONFLICT:
             failure = PreconditionError(
@@ -75,10 +82,12 @@ class Proof:
                 " nothing of ours was published; write it again",
                 **where,
             )
+        elif conflict and self._appends:
+            failure = PreconditionError(REPLACED, **where)
         elif conflict and self._exclusive:
             failure = AlreadyExistsError("there is an object of this name already", **where)
         refused = status is not None and status < 500 and code not in UPLOAD_GONE and not conflict
-        if never_reached(error) or ((refused or conflict) and not _was_retried(error)):
+        if never_reached(error) or ((refused or conflict) and not was_retried(error)):
             raise failure from error
         try:
             head = look()
@@ -86,7 +95,7 @@ class Proof:
             if code_of(unseen) in {"404", "NoSuchKey", "NotFound"} and status is not None:
                 raise failure from error
             raise UncertainError(
-                f"the store did not say whether the object was published: {failure.message}; a look"
+                f"the store did not say whether the object was published: {said.message}; a look"
                 f" at it failed too ({type(unseen).__name__}: {unseen})",
                 **where,
             ) from error
@@ -96,11 +105,12 @@ class Proof:
         if self._exclusive and head.get("ContentLength") != size:
             # Whatever was answered, the object there is another writer's.
             raise AlreadyExistsError("there is an object of this name already", **where) from error
-        gone_at_once = code in UPLOAD_GONE and not _was_retried(error)
-        if gone_at_once or ((refused or conflict) and not self._could_be_ours(head, size)):
+        gone_at_once = code in UPLOAD_GONE and not was_retried(error)
+        anothers = (refused or conflict) and not self._could_be_ours(head, size)
+        if gone_at_once or (anothers and not self._appends):
             raise failure from error
         raise UncertainError(
-            f"the store did not say whether the object was published: {failure.message}; the object"
+            f"the store did not say whether the object was published: {said.message}; the object"
             f" there now has {head.get('ContentLength')} bytes and ETag {head.get('ETag')}",
             **where,
         ) from error
@@ -204,7 +214,7 @@ class Proof:
                 )
 
 
-def _was_retried(error: ClientError | BotoCoreError) -> bool:
+def was_retried(error: ClientError | BotoCoreError) -> bool:
     """Whether the store may have answered an earlier attempt that we did not hear."""
     if isinstance(error, ClientError):
         return bool(error.response.get("ResponseMetadata", {}).get("RetryAttempts", 0))

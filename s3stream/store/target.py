@@ -19,7 +19,7 @@ from ..waiting import Cancellation
 from .addressed import Addressed
 from .bodies import Body, size_of
 from .calls import be_quick, call, lost_answers
-from .conditions import COMPLETE, PUT
+from .conditions import COMPLETE
 from .failures import (
     CONDITION_FAILED,
     NOT_ALLOWED,
@@ -28,7 +28,7 @@ from .failures import (
     status_of,
     translated,
 )
-from .proof import etag_of_parts
+from .proof import etag_of_parts, was_retried
 from .started import Listing, abort_once, list_parts
 
 # A part that arrives at the store while its upload is being aborted may survive the abort.
@@ -42,8 +42,11 @@ class Target(Addressed):
     """The object, and the calls that bring it to its place; made as `Addressed` says."""
 
     def create(self) -> str:
-        """Start a multipart upload and return its upload_id."""
-        self._refuse_unheeded(COMPLETE)
+        """Start a multipart upload and return its upload_id.
+
+        Raises `UsageError` when the store would ignore the condition under which it is completed.
+        """
+        self.refuse_unheeded(COMPLETE)
         arguments = self._for_new_object("CreateMultipartUpload")
         if self._algorithm is not None:
             arguments["ChecksumAlgorithm"] = self._algorithm.s3_name
@@ -150,7 +153,6 @@ class Target(Addressed):
 
     def put(self, body: Buffer) -> UploadResult:
         """Write the whole object in one call."""
-        self._refuse_unheeded(PUT)
         self._refuse_if_replaced()
         arguments = self._for_new_object("PutObject") | self._condition
         crc = self._add_checksum(arguments, body)
@@ -170,13 +172,20 @@ class Target(Addressed):
         try:
             return call(self._client, "put_object", arguments)
         except ClientError as error:
-            expected = self._condition.get("IfMatch")
-            if expected is None or code_of(error) not in CONDITION_FAILED:
+            if not self._is_refused_for_its_quotes(error):
                 raise
-            if self._look().get("ETag") != expected:
-                raise
-            # Ceph 16 compares it without its quotes.
-            return call(self._client, "put_object", {**arguments, "IfMatch": expected.strip('"')})
+            # Ceph 16 compares the ETag without them.
+            etag = self._condition["IfMatch"].strip('"')
+            return call(self._client, "put_object", {**arguments, "IfMatch": etag})
+
+    def _is_refused_for_its_quotes(self, error: ClientError) -> bool:
+        expected = self._condition.get("IfMatch")
+        if expected is None or code_of(error) not in CONDITION_FAILED or was_retried(error):
+            return False
+        try:
+            return bool(self._look().get("ETag") == expected)
+        except (BotoCoreError, ClientError):
+            return False  # it is refused all the same
 
     def complete(self, upload_id: str, receipts: list[Receipt], size: int) -> UploadResult:
         """Make the object out of its parts, and be sure of it.
