@@ -14,36 +14,38 @@ from typing import Any
 
 from .checkpoint import Tail
 from .checksums import ALGORITHMS
-from .errors import IntegrityError
+from .errors import IntegrityError, UsageError
 from .options import MiB, WriteOptions
 from .parts import Buffer
-from .store import Objects, Target
+from .store import Objects, Target, parameters_beside
 
 _PIECE = 8 * MiB
-# Of S3's parameters, those without which the tail would be less safe than the object, or refused.
-_ALSO_FOR_TAILS = (
-    "BucketKeyEnabled",
-    "ExpectedBucketOwner",
-    "RequestPayer",
-    "ServerSideEncryption",
-)
+# Digits of the largest offset: an object may have some 50 TB.
+_DIGITS = 14
 
 
 class Tails:
     """The tails of uploads of one object."""
 
     def __init__(self, client: Any, bucket: str, key: str, options: WriteOptions) -> None:
-        given = {
-            name: value
-            for name, value in options.s3_additional_kwargs.items()
-            if name in _ALSO_FOR_TAILS or name.startswith("SSE")
-        }
+        given = parameters_beside(options.s3_additional_kwargs)
         self._client = client
         self._bucket = bucket
         self._begin = f"{key}{options.beside}-tail-"
         self._options = dataclasses.replace(
             options, if_match=None, if_none_match=None, s3_additional_kwargs=given
         )
+
+    def refuse_a_key_too_long(self) -> None:
+        """Raise `UsageError` when a tail could not be named; sends nothing."""
+        longest = f"{self._of('')}{'9' * _DIGITS}"
+        try:
+            Target(self._client, self._bucket, longest, self._options)
+        except UsageError as error:
+            raise UsageError(
+                "the key is too long for an upload that can be suspended, whose tail lies beside"
+                f" the object: {error.message}; choose a shorter key, or a shorter beside="
+            ) from error
 
     def put(self, upload_id: str, offset: int, body: Buffer) -> Tail:
         """Keep the bytes that begin at `offset` and are too few for a part."""

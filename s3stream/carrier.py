@@ -39,8 +39,14 @@ class Guard(Protocol):
     def keep(self, checkpoint: Checkpoint) -> None:
         """Write down how far it has come; asks nobody."""
 
+    def forget(self) -> None:
+        """Nothing was begun: leave nothing written down."""
+
+    def is_noted(self) -> bool:
+        """Whether anybody could find the upload again."""
+
     def allow(self) -> None:
-        """Raise an error if it must not be committed."""
+        """Raise an error if it must not be committed, nor discarded; asks the store."""
 
 
 class Carrier:
@@ -78,6 +84,8 @@ class Carrier:
         self._start = start
         self._ranges = [] if predecessor is None else predecessor.ranges(options)
         self._tails = Tails(client, bucket, key, options)
+        # The one that was taken up holds until parts have taken its place.
+        self._tail = None if start is None else start.tail
         self._reported: tuple[str | None, int] = (None, 0)
         if start is not None and start.upload_id is not None:
             self.state.take_up(start.upload_id, start.parts)
@@ -99,6 +107,9 @@ class Carrier:
         """Start the upload, if it was not, and have the store copy what lies before it."""
         if self.state.phase is not Phase.FRESH:
             return
+        if self._guard is not None:
+            # That it can be is to be known before there is something to be lost.
+            self._guard.keep(self.checkpoint())
         # Before the call: should the wait for it be interrupted, there may be an upload.
         self.state.on(Event.BEGIN)
         self._run(self.target.create)
@@ -119,7 +130,7 @@ class Carrier:
         self._lend(part.body, upload, submit)
         self.report()
 
-    def send_tail(self, rest: Part) -> Tail:
+    def send_tail(self, rest: Part) -> None:
         """Put what makes no part beside the object."""
         self.begin()
         sent: list[Tail] = []
@@ -128,7 +139,7 @@ class Carrier:
             sent.append(self._tails.put(self._upload_id, rest.offset, rest.body))
 
         self._lend(rest.body, put, self._run)
-        return sent[0]
+        self._tail = sent[0]
 
     def prepare(self) -> None:
         """Wait until the store has all that was sent."""
@@ -139,6 +150,8 @@ class Carrier:
 
     def put(self, whole: Part) -> None:
         """Publish the object in one call."""
+        if self._guard is not None:
+            self._guard.allow()
         self._lend(
             whole.body,
             lambda: self.target.put(whole.body),
@@ -174,6 +187,11 @@ class Carrier:
         elif committing or self.state.phase in LIVE:
             self.state.fail(error)
 
+    def refuse_if_lost(self) -> None:
+        """Raise an error when somebody else has the upload by now, as far as we have heard."""
+        if self._guard is not None:
+            self._guard.renew()
+
     def report(self) -> None:
         """Have written down what is new, where somebody wants to know."""
         self.absorb()
@@ -183,10 +201,8 @@ class Carrier:
             self._guard.renew()
             self._guard.keep(self.checkpoint())
 
-    def checkpoint(self, tail: Tail | None = None) -> Checkpoint:
+    def checkpoint(self) -> Checkpoint:
         """How far the store has it."""
-        if tail is None and self._start is not None:
-            tail = self._start.tail  # which holds until parts have taken its place
         return Checkpoint(
             self.target.bucket,
             self.target.key,
@@ -194,7 +210,7 @@ class Carrier:
             self.target.origin.writer_id,
             {name: getattr(self._options, name) for name in CHECKPOINTED},
             self.state.receipts,
-            tail,
+            self._tail,
         )
 
     def _published(self, manifest: list[Receipt], size: int) -> UploadResult:

@@ -22,7 +22,8 @@ class Discarding:
     def discard(self) -> None:
         """Publish nothing, remove what was sent, and close the file; harmless when it is over.
 
-        With it goes what a checkpoint of it was for.
+        With it goes what a checkpoint of it was for; not so when another process has taken it over:
+        then nothing is removed, and `LockedError` raised.
 
         May be called while another thread writes: that write ends with an error. Waits up to two
         seconds for parts in flight before it aborts the upload; parts that take longer are followed

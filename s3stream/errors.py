@@ -8,15 +8,20 @@ from __future__ import annotations
 import errno
 from typing import Any
 
+# What may be added to an error when it is there.
+_PICKLED = frozenset({"__notes__", "checkpoint"})
+
 
 class S3StreamError(OSError):
     """Something about an object at an S3 store went wrong; the base of all our errors.
 
     `bucket`, `key`, `upload_id` and `part_number` say where, as far as that is known (else None),
-    and stand in the message; `__cause__` is the error underneath.
+    and stand in the message; `__cause__` is the error underneath. `checkpoint`, where not None, is
+    a `Checkpoint` to go on from.
     """
 
     _errno = errno.EIO
+    checkpoint: Any = None
 
     def __init__(
         self,
@@ -52,8 +57,7 @@ class S3StreamError(OSError):
             "upload_id": self.upload_id,
             "part_number": self.part_number,
         }
-        notes = getattr(self, "__notes__", None)
-        kept = {} if notes is None else {"__notes__": notes}
+        kept = {name: value for name, value in vars(self).items() if name in _PICKLED}
         return _rebuild, (type(self), self.message, where), kept
 
 
@@ -139,3 +143,9 @@ def add_note(error: BaseException, note: str) -> None:
     # BaseException.add_note is Python 3.11's; this is all that it does, and 3.10 keeps the note.
     notes = getattr(error, "__notes__", None)
     error.__notes__ = [*(notes or []), note]  # type: ignore[attr-defined, unused-ignore]
+
+
+def offer(error: BaseException, checkpoint: Any, note: str) -> None:
+    """Put on an error from where to go on, as its `checkpoint`; the note says so."""
+    error.checkpoint = checkpoint  # type: ignore[attr-defined]  # any error may have to carry it
+    add_note(error, note)

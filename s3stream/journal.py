@@ -43,6 +43,15 @@ class Journal:
         except UsageError as error:
             raise UsageError(f"{self.path}: {error.message}") from error
 
+    def refuse_if_unwritable(self) -> None:
+        """Raise `S3StreamError` when nothing could be written there, as far as can be told."""
+        try:
+            with Path(self._new).open("wb"):
+                pass
+            Path(self._new).unlink()
+        except OSError as error:
+            raise self._cannot_be("written", error) from error
+
     def write(self, checkpoint: Checkpoint) -> None:
         """Put this checkpoint in the place of the one before; it is on the disk then.
 

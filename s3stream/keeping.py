@@ -29,37 +29,56 @@ _log = logging.getLogger("s3stream")
 
 
 class Keeper:
-    """Of one upload: its journal, if it has one, and the lock that it is held by."""
+    """Of one upload: its journal, if it has one, the lock that it is held by, and its tails.
+
+    Once another has taken the lock over, all of that is the other's, and left alone.
+    """
 
     def __init__(
         self,
         journal: Journal | None,
         lock: AbstractContextManager[Any] | None,
-        tails: Tails,
+        tails: Tails | None = None,
     ) -> None:
-        self._journal = journal
+        self.journal = journal
         self._lock = lock
         self._tails = tails
-        self.upload_id: str | None = None
+        self._lost: LockedError | None = None
+        self._upload_id: str | None = None
+        self._noted: str | None = None  # the upload that the journal names
 
     def hold(self) -> None:
         """Take the lock. Raises `LockedError`, or whatever somebody's own lock raises."""
         if self._lock is not None:
             self._lock.__enter__()
 
+    def take_up(self, checkpoint: Checkpoint) -> None:
+        """It is that one, which is written down already."""
+        self._upload_id = self._noted = checkpoint.upload_id
+
     def renew(self) -> None:
-        """Keep the lock from running out. Raises `LockedError` when another has taken it over."""
+        """Raise `LockedError` when another has taken it over, as far as we have heard."""
         if isinstance(self._lock, StoreLock):
             self._ours(self._lock.renew)
 
     def keep(self, checkpoint: Checkpoint) -> None:
-        """Write down how far it has come."""
-        self.upload_id = checkpoint.upload_id
-        if self._journal is not None:
-            self._journal.write(checkpoint)
+        """Write down how far it has come, unless that is another's by now."""
+        self._upload_id = checkpoint.upload_id
+        if self.journal is not None and self._lost is None:
+            self.journal.write(checkpoint)
+            self._noted = checkpoint.upload_id
+
+    def forget(self) -> None:
+        """Nothing has come of it that could be taken up."""
+        if self.journal is not None and self._lost is None:
+            self.journal.remove()
+
+    def is_noted(self) -> bool:
+        """Whether anybody could find the upload, or it is not ours to say."""
+        return self.journal is None or self._lost is not None or self._noted is not None
 
     def allow(self) -> None:
-        """Raise `LockedError` when another has taken the upload over."""
+        """Raise `LockedError` when another has taken the upload over; asks the store."""
         lock = self._lock
         if isinstance(lock, StoreLock):
             self._ours(lambda: lock.renew(surely=True))
@@ -67,11 +86,14 @@ class Keeper:
     def let_go(self, seconds: float | None = None) -> None:
         """Leave everything for somebody to take up again; waits no longer than so for the store."""
         lock, self._lock = self._lock, None
-        if not isinstance(lock, StoreLock):
-            if lock is not None:
-                lock.__exit__(None, None, None)
+        if lock is None:
             return
-        over = late(f"the lock of upload {self.upload_id}")
+        if not isinstance(lock, StoreLock):
+            self._unless_it_fails(
+                "its lock is left", lambda: lock.__exit__(None, None, None), Exception
+            )
+            return
+        over = late(f"the lock of upload {self._upload_id}")
 
         def release() -> None:
             try:
@@ -90,26 +112,27 @@ class Keeper:
 
     def clear(self) -> None:
         """Remove what lies beside an object that is published, or given up for good."""
-        upload_id = self.upload_id
-        if upload_id is not None:
-            self._unless_it_fails("its tail is left", lambda: self._tails.remove(upload_id))
-        if self._journal is not None:
-            self._unless_it_fails("its checkpoint is left", self._journal.remove)
+        upload_id, tails = self._upload_id, self._tails
+        if upload_id is not None and tails is not None and self._lost is None:
+            self._unless_it_fails("its tail is left", lambda: tails.remove(upload_id))
+        if self.journal is not None and self._lost is None:
+            self._unless_it_fails("its checkpoint is left", self.journal.remove)
         self.let_go()
 
     def _ours(self, renew: Callable[[], None]) -> None:
         try:
             renew()
-        except LockedError:
-            # What is written down, and the lock, are another's now.
-            self._lock = self._journal = None
+        except LockedError as error:
+            self._lost = error
             raise
 
-    def _unless_it_fails(self, otherwise: str, action: Any) -> None:
+    def _unless_it_fails(
+        self, otherwise: str, action: Any, kind: type[Exception] = S3StreamError
+    ) -> None:
         # The upload has come to its end: an error here must not say that it has not.
         try:
             action()
-        except S3StreamError as error:
+        except kind as error:
             warnings.warn(f"{otherwise}: {error}", RuntimeWarning, stacklevel=4)
 
 

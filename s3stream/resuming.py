@@ -11,7 +11,7 @@ from typing import Any
 
 from .beside import Tails
 from .checkpoint import CHECKPOINTED, Checkpoint
-from .errors import UsageError
+from .errors import IntegrityError, NotFoundError, S3StreamError, UsageError, offer
 from .files import S3BufferedWriter, wrap
 from .fs import S3StreamFileSystem, take_connection
 from .journal import Journal
@@ -37,10 +37,11 @@ def resume(
     by which the parts were cut come from the checkpoint. From here on only `discard()` discards:
     after an exception the checkpoint still holds.
 
-    While it is open nobody else can resume it: `lock="store"` locks it on the store, waiting up to
-    `lease` seconds for an owner who may have died; any context manager can stand for it; None locks
-    nothing. Raises `LockedError`; `NotFoundError` when the upload is gone; `UsageError` for an
-    option that belongs to the upload and is another there, or a store that has no locks.
+    While it is open nobody else can resume it: `lock="store"` locks it on the store, waiting for
+    the lease of an owner who may have died (at most ten minutes, or our own `lease`); any context
+    manager can stand for it; None locks nothing. Raises `LockedError`; `NotFoundError` when the
+    upload is gone, or its tail (the error's `checkpoint` goes on without it then); `UsageError` for
+    an option that belongs to the upload and is another there, or a store that has no locks.
     """
     if not isinstance(checkpoint, Checkpoint):
         raise UsageError(
@@ -66,11 +67,15 @@ def open_kept(
     """A writer whose upload outlives it; taken up from a checkpoint, or the one in a journal."""
     options = fs._write_options(chosen)
     held = lock_of(fs.client, bucket, key, options, lock)
-    keeper = Keeper(journal, held, Tails(fs.client, bucket, key, options))
+    tails = Tails(fs.client, bucket, key, options)
+    if journal is not None:
+        tails.refuse_a_key_too_long()
+    keeper = Keeper(journal, held, tails)
     keeper.hold()
     try:
         if journal is not None:
             checkpoint = journal.read()
+            journal.refuse_if_unwritable()
         if checkpoint is None:
             return _writer(fs, bucket, key, options, keeper, None)
         options = _continued(checkpoint, options, chosen, (bucket, key))
@@ -84,7 +89,7 @@ def _taken_up(
     fs: S3StreamFileSystem, checkpoint: Checkpoint, options: WriteOptions, keeper: Keeper
 ) -> S3Writer:
     bucket, key = checkpoint.bucket, checkpoint.key
-    keeper.upload_id = checkpoint.upload_id
+    keeper.take_up(checkpoint)
     seen = look(fs.client, checkpoint, options)
     if isinstance(seen, UploadResult):
         raw = _writer(fs, bucket, key, options, keeper, checkpoint)
@@ -99,8 +104,20 @@ def _taken_up(
                 begun = max(0, begun - len(piece))
         except BaseException as error:
             raw._discard_because_of(error)
+            if isinstance(error, (NotFoundError, IntegrityError)):
+                _offer_the_parts(error, replace(seen, tail=None))
             raise
     return raw
+
+
+def _offer_the_parts(error: S3StreamError, parts: Checkpoint) -> None:
+    offer(
+        error,
+        parts,
+        f"the parts up to byte {parts.offset:,} are fine, and only the tail behind them is lost:"
+        " s3stream.resume() goes on from there with this error's .checkpoint, and so does"
+        " open(checkpoint=) when its to_json() is written to that file",
+    )
 
 
 def _writer(

@@ -6,7 +6,6 @@ Decides whether it goes as a whole, in parts, or on from a checkpoint; sends not
 from __future__ import annotations
 
 import os
-from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +15,8 @@ from .checkpoint import CHECKPOINTED, Checkpoint
 from .errors import UsageError
 from .fs import S3StreamFileSystem
 from .journal import Journal
-from .lock import Lock, StoreLock, lock_of
+from .keeping import Keeper
+from .lock import Lock, lock_of
 from .multipart import prepared
 from .options import WriteOptions
 from .plan import plan_parts
@@ -49,35 +49,45 @@ def upload_file(
 
     Raises `S3StreamError` when the file is changed meanwhile; `UsageError` for a checkpoint of
     another object, of other options or of a file that was changed since; `NotFoundError` when its
-    upload is gone; `UncertainError` when nobody can tell whether the object was published; and what
-    opening the file raises.
+    upload is gone; `LockedError` when another process is sending it; `UncertainError` when nobody
+    can tell whether the object was published; and what opening the file raises.
     """
     fs, bucket, key, chosen = prepared(uri, client, options)
     held = None if checkpoint is None else lock_of(fs.client, bucket, key, chosen, lock)
-    journal = None if checkpoint is None else Journal(checkpoint)
-    with Source(path) as source, held or nullcontext():
-        noted = None if journal is None else journal.read()
-        if journal is not None and noted is not None:
-            _refuse_another(journal, noted, source, bucket, key, options)
-            chosen = replace(chosen, **noted.options)
-        elif chosen.size_hint is None and not chosen.equal_parts:
-            chosen = replace(chosen, size_hint=source.size)
-        cuts = plan_parts(chosen).cut(source.size, chosen.reserve)
-        callback.set_size(source.size)
-        if noted is None and len(cuts) < 2:
-            return _write_whole(fs, f"{bucket}/{key}", source, callback, options)
-        if noted is None:
-            noted = _first(bucket, key, chosen, source)
-        ours = held if isinstance(held, StoreLock) else None
-        return Sending(fs, noted, chosen, source, cuts, journal, ours, callback).run()
+    keeper = Keeper(None if checkpoint is None else Journal(checkpoint), held)
+    with Source(path) as source:
+        keeper.hold()
+        try:
+            noted = None if keeper.journal is None else keeper.journal.read()
+            if keeper.journal is not None and noted is not None:
+                _refuse_another(keeper.journal, noted, source, bucket, key, options)
+                keeper.take_up(noted)
+                chosen = replace(chosen, **noted.options)
+            elif chosen.size_hint is None and not chosen.equal_parts:
+                chosen = replace(chosen, size_hint=source.size)
+            cuts = plan_parts(chosen).cut(source.size, chosen.reserve)
+            callback.set_size(source.size)
+            if noted is None and len(cuts) < 2:
+                return _write_whole(fs, f"{bucket}/{key}", source, keeper, callback, options)
+            if noted is None:
+                noted = _first(bucket, key, chosen, source)
+            return Sending(fs, noted, chosen, source, cuts, keeper, callback).run()
+        finally:
+            keeper.let_go()
 
 
 def _write_whole(
-    fs: S3StreamFileSystem, name: str, source: Source, callback: Any, options: dict[str, Any]
+    fs: S3StreamFileSystem,
+    name: str,
+    source: Source,
+    keeper: Keeper,
+    callback: Any,
+    options: dict[str, Any],
 ) -> UploadResult:
     with fs.open(name, "wb", buffering=0, **options) as file:
         for piece in source.pieces():
             callback.relative_update(file.write(piece))
+        keeper.allow()
         # Whatever transaction somebody has begun on this file system, and whatever `publish` says.
         result: UploadResult = file.commit()
         return result

@@ -14,10 +14,17 @@ from .checkpoint import Checkpoint
 from .checksums import ALGORITHMS
 from .cleanup import Patience, abort, patience_with, warn_of, when_settled
 from .endings import forget, late, watch
-from .errors import CleanupError, NotFoundError, S3StreamError, UncertainError, add_note, attach
+from .errors import (
+    CleanupError,
+    LockedError,
+    NotFoundError,
+    S3StreamError,
+    UncertainError,
+    add_note,
+    attach,
+)
 from .fs import S3StreamFileSystem
-from .journal import Journal
-from .lock import StoreLock
+from .keeping import Keeper
 from .manifest import Listed, is_listed
 from .multipart import MultipartUpload
 from .options import WriteOptions
@@ -45,16 +52,14 @@ class Sending:
         options: WriteOptions,
         source: Source,
         cuts: list[tuple[int, int]],
-        journal: Journal | None,
-        lock: StoreLock | None,
+        keeper: Keeper,
         callback: Any,
     ) -> None:
         self._fs = fs
         self._options = options
         self._source = source
         self._cuts = cuts
-        self._journal = journal
-        self._lock = lock
+        self._keeper = keeper
         self._callback = callback
         self._cancellation = Cancellation("the sending of the file was given up")
         origin = None if noted.upload_id is None else Origin(noted.writer_id)
@@ -83,25 +88,34 @@ class Sending:
         """Send what is missing and publish; cleans up, or keeps the upload, when it cannot."""
         watch(self)
         try:
-            if self._begin():
-                self._send_parts()
-            return self._publish()
+            return self._send_and_publish()
         except BaseException as error:
             if isinstance(error, S3StreamError) and error.bucket is None:
                 # The rooms that know files know no objects.
                 error.bucket, error.key = self._target.bucket, self._target.key
                 error.upload_id = self._upload_id
             self._clean_up(patience_with(error), error)
-            if isinstance(error, NotFoundError) and self._journal and self._upload_id:
-                raise NotFoundError(
-                    f"{error.message}; to begin again, delete the checkpoint {self._journal.path}",
-                    bucket=self._target.bucket,
-                    key=self._target.key,
-                    upload_id=self._upload_id,
-                ) from error
             raise
         finally:
             forget(self)
+
+    def _send_and_publish(self) -> UploadResult:
+        try:
+            if self._begin():
+                self._send_parts()
+            return self._publish()
+        except NotFoundError as gone:
+            if self._keeper.journal is None or self._upload_id is None:
+                raise
+            # Whoever has taken it over may have published it: then there is nothing to begin again.
+            self._keeper.allow()
+            path = self._keeper.journal.path
+            raise NotFoundError(
+                f"{gone.message}; to begin again, delete the checkpoint {path}",
+                bucket=self._target.bucket,
+                key=self._target.key,
+                upload_id=self._upload_id,
+            ) from gone
 
     def _begin(self) -> bool:
         """Start the upload, or look what is there of it; whether it is there to send parts to."""
@@ -163,8 +177,7 @@ class Sending:
     def _publish(self) -> UploadResult:
         self._source.refuse_if_changed()
         self._write_down()
-        if self._lock is not None:
-            self._lock.renew(surely=True)
+        self._keeper.allow()
         upload_id = self._upload_id
         assert upload_id is not None  # noqa: S101 - there is one from _begin on
         upload = MultipartUpload(
@@ -184,8 +197,7 @@ class Sending:
 
         self._call(complete, begin)
         assert self._result is not None  # noqa: S101 - or that would have raised
-        if self._journal is not None:
-            self._journal.remove()
+        self._keeper.clear()
         return self._result
 
     def _call(self, job: Callable[[], None], placed: Callable[[], None] | None = None) -> None:
@@ -199,6 +211,7 @@ class Sending:
         self._sender.collect(self._keep)
         if self._error is not None:
             raise self._error
+        self._keeper.renew()
         # Each writing is of all parts: of many thousands, not after every single one.
         if len(self._accepted) - self._written_down > len(self._accepted) // 100:
             self._write_down()
@@ -215,14 +228,12 @@ class Sending:
             self._accepted[outcome.value.part_number] = outcome.value
 
     def _write_down(self) -> None:
-        if self._journal is None:
+        if self._keeper.journal is None:
             return
-        if self._lock is not None:
-            self._lock.renew()
         # What was known before stays known until its turn has come to be looked at.
         parts = {**self._known, **self._accepted}
         ordered = tuple(parts[number] for number in sorted(parts))
-        self._journal.write(replace(self._noted, upload_id=self._upload_id, parts=ordered))
+        self._keeper.keep(replace(self._noted, upload_id=self._upload_id, parts=ordered))
         self._written_down = len(self._accepted)
 
     def _clean_up(self, patience: Patience, error: BaseException) -> None:
@@ -237,8 +248,8 @@ class Sending:
             settled = self._sender.settle(patience.settle)
             self._sender.collect(self._keep)
             note = self._nothing_to_be_done(error)
-            if note is None and self._journal is not None and self._upload_id is not None:
-                note = self._kept()
+            if note is None and self._keeper.journal is not None and self._upload_id is not None:
+                note = self._kept(self._keeper.journal.path, error)
             if note:
                 add_note(error, note)
             if note is None:
@@ -262,13 +273,11 @@ class Sending:
             )
         return None
 
-    def _kept(self) -> str:
+    def _kept(self, path: str, error: BaseException) -> str:
+        if isinstance(error, LockedError):
+            return "what was sent is left to whoever has taken it over"
         self._write_down()
-        assert self._journal is not None  # noqa: S101 - the caller looked
-        return (
-            f"what was sent is kept: the same call, with checkpoint={self._journal.path!r}, goes on"
-            " with it"
-        )
+        return f"what was sent is kept: the same call, with checkpoint={path!r}, goes on with it"
 
     def _remove(self, patience: Patience, settled: bool, error: BaseException) -> None:
         failed = self._abort(patience.abort)
@@ -277,8 +286,7 @@ class Sending:
         if not settled:
             what = f"a request for {self._target.key!r}"
             when_settled(self._sender, what, self._abort_after_stragglers)
-        if self._journal is not None:
-            self._journal.remove()
+        self._keeper.forget()
 
     def _abort(self, timeout: float | None) -> CleanupError | None:
         upload_id = self._upload_id
@@ -296,6 +304,7 @@ class Sending:
 
     def _abandon(self, why: str, seconds: float) -> None:
         self._clean_up(Patience(settle=seconds, abort=0), S3StreamError(why))
+        self._keeper.let_go(0)
 
 
 def _listed_or_known(target: Target, upload_id: str, known: dict[int, Receipt]) -> Listed | None:

@@ -94,6 +94,7 @@ class Transfer:
                 key=self._target.key,
             )
         try:
+            self._carrier.refuse_if_lost()
             for part in self._cutter.feed(data):
                 self._carrier.send(part)
                 self.raise_if_failed()
@@ -191,40 +192,54 @@ class Transfer:
     def suspend(self) -> Checkpoint:
         """Bring all that there is to the store, without a commit: what makes no part as a tail.
 
-        Raises the first error; then nothing is promised of what came behind the last checkpoint.
+        Raises the first error; `checkpoint` then tells how far it has come.
         """
         self.raise_if_failed()
+        if self._guard is not None:
+            self._guard.allow()
         options = self._options
         least = options.part_size if options.equal_parts else options.min_part_size
         for part in self._cutter.finish_early(least):
             self._carrier.send(part)
-        tail = None
         if self._cutter.has_rest:
-            tail = self._carrier.send_tail(self._cutter.finish())
+            self._carrier.send_tail(self._cutter.finish())
         self._sender.settle(cancellable=True)
         self.raise_if_failed()
         self._state.on(Event.SUSPEND)
         self._memory.drop_free()
-        checkpoint = self._carrier.checkpoint(tail)
+        checkpoint = self._carrier.checkpoint()
         if self._guard is not None:
             self._guard.keep(checkpoint)
         return checkpoint
 
-    def let_go(self, patience: Patience) -> S3StreamError | None:
+    def let_go(self, patience: Patience, *, handed_out: bool = False) -> S3StreamError | None:
         """Publish nothing and leave what the store has, for somebody to take up again.
 
-        Waits for parts in flight, as `discard` does. Returns what kept it from being written down.
+        Waits for parts in flight, as `discard` does. Returns what kept it from being written down;
+        an upload that nobody could ever find is aborted, unless its checkpoint is `handed_out`.
         """
         if self._memory.is_being_changed_here():
             patience = AT_ONCE
-        self._stop(patience)
+        settled = self._stop(patience)
         if self._state.phase not in LIVE:
             return None
         self._state.on(Event.SUSPEND)
+        if not settled and self._state.upload_id is None:
+            what = f"the beginning of {self._target.key!r}"
+            when_settled(self._sender, what, self._abort_after_stragglers)
+        guard = self._guard
+        if guard is None:
+            return None
         try:
-            if self._guard is not None and self._state.upload_id is not None:
-                self._guard.keep(self.checkpoint())
+            if self._state.upload_id is None:
+                guard.forget()
+            else:
+                guard.keep(self.checkpoint())
         except S3StreamError as error:
+            if not handed_out and not guard.is_noted():
+                failed = self._abort(patience.abort)
+                if failed is not None:
+                    attach(error, failed)
             return error
         return None
 
@@ -238,17 +253,25 @@ class Transfer:
             self._state.on(event)
         self._state.commit(result)
 
-    def discard(self, patience: Patience = THOROUGH) -> CleanupError | None:
+    def discard(self, patience: Patience = THOROUGH) -> S3StreamError | None:
         """Publish nothing and remove what was sent; harmless when the transfer is over.
 
         Waits for parts in flight before it aborts the upload; parts that outlast its patience are
-        followed by another abort. Returns what went wrong with that, if anything did.
+        followed by another abort. Returns what went wrong with that, if anything did. Removes
+        nothing that the guard says is somebody else's, or does not know whose it is.
         """
         if self._memory.is_being_changed_here():
             patience = AT_ONCE
         settled = self._stop(patience)
         if self._state.phase not in LIVE:
             return None
+        if self._guard is not None:
+            try:
+                self._guard.allow()
+            except S3StreamError as error:
+                self._state.on(Event.SUSPEND)
+                add_note(error, "and so nothing was discarded: what was sent is left where it is")
+                return error
         self._state.on(Event.DISCARD)
         failed = self._abort(patience.abort)
         if not settled:

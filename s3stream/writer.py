@@ -17,9 +17,9 @@ from typing import Any, NoReturn
 
 from . import endings
 from .checkpoint import Checkpoint
-from .cleanup import COLLECTED, THOROUGH, Patience
+from .cleanup import COLLECTED, THOROUGH, Patience, patience_with
 from .discarding import Discarding
-from .errors import S3StreamError, UsageError
+from .errors import LockedError, S3StreamError, UsageError, attach, offer
 from .keeping import Keeper
 from .options import WriteOptions
 from .predecessor import Predecessor
@@ -185,8 +185,9 @@ class S3Writer(Discarding, io.RawIOBase):
 
         `s3stream.resume(checkpoint)`, anywhere, gives a file that goes on behind the last byte.
         What makes no part (less than `min_part_size`, or than `part_size` with `equal_parts`) is
-        kept as an object beside. Raises the first error; an earlier checkpoint still holds then.
-        `UsageError` for one of mode `ab`, whose object may be another when it is taken up.
+        kept as an object beside. Raises the first error; what the store has is kept then too, and
+        the error's `checkpoint` goes on from there. `UsageError` for one of mode `ab`, whose object
+        may be another when it is taken up.
         """
         self._refuse_if_forked()
         if self.mode == "ab":
@@ -197,12 +198,26 @@ class S3Writer(Discarding, io.RawIOBase):
             try:
                 return self._transfer.suspend()
             except BaseException as error:
-                self._discard_because_of(error)
+                self._keep_in_spite_of(error)
                 raise
             finally:
                 self._shut()
                 if self._keeper is not None:
                     self._keeper.let_go()
+
+    def _keep_in_spite_of(self, error: BaseException) -> None:
+        """Leave what the store has, and put on the error how to go on from there."""
+        failed = self._transfer.let_go(patience_with(error), handed_out=True)
+        if failed is not None:
+            attach(error, failed)
+        checkpoint = self._transfer.checkpoint()
+        if checkpoint.upload_id is not None and not isinstance(error, LockedError):
+            offer(
+                error,
+                checkpoint,
+                f"{checkpoint.offset:,} bytes are kept: s3stream.resume() goes on from there with"
+                " this error's .checkpoint",
+            )
 
     def _discard(self, patience: Patience, *, on_purpose: bool = False) -> None:
         if self._is_forked():

@@ -63,7 +63,7 @@ ROOMS = {
     ),
     # what outlives a writer
     "journal": Room("checkpoint errors", "os pathlib"),
-    "lock": Room("errors options store", "os platform threading time"),
+    "lock": Room("errors options store waiting", "logging os platform threading time weakref"),
     "beside": Room("checkpoint checksums errors options parts store"),
     "keeping": Room(
         "beside checkpoint endings errors journal lock manifest options state store",
@@ -98,11 +98,11 @@ ROOMS = {
         "checksums errors fs manifest options regions state store uri", "os threading"
     ),
     "sending": Room(
-        "checkpoint checksums cleanup endings errors fs journal lock manifest multipart options"
-        " regions sender source state store waiting"
+        "checkpoint checksums cleanup endings errors fs keeping manifest multipart options regions"
+        " sender source state store waiting"
     ),
     "sendfile": Room(
-        "checkpoint errors fs journal lock multipart options plan sending source state",
+        "checkpoint errors fs journal keeping lock multipart options plan sending source state",
         "fsspec.callbacks os",
     ),
     "__init__": Room(

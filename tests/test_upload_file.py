@@ -27,7 +27,7 @@ from s3stream import (
     UsageError,
 )
 from s3stream.journal import Journal
-from tests.faults import Answer, Hold, LoseAnswer
+from tests.faults import Answer, Hold, LoseAnswer, Meanwhile
 from tests.looking import (
     assert_nothing,
     bytes_of,
@@ -69,7 +69,7 @@ def checkpoint(tmp_path: Path) -> Path:
 
 def lock_for(store: Server) -> dict[str, Any]:
     """A lease that the tests have the time for; none where there are no conditional writes."""
-    conditional = not {"etag-quotes", "if-match-put", "if-none-match-put"} & CANNOT[store.name]
+    conditional = not {"if-match-put", "if-none-match-put"} & CANNOT[store.name]
     return {"lease": 1.0} if conditional else {"lock": None}
 
 
@@ -1015,3 +1015,71 @@ def test_who_has_lost_the_lock_does_not_publish(
     send(proxied, file, bucket, key, checkpoint=checkpoint)
     assert content(seaweedfs, bucket, key) == file.read_bytes()
     assert uploads(seaweedfs, bucket, key) == []
+
+
+def test_a_lock_that_cannot_be_removed_is_no_reason_to_say_that_nothing_was_published(
+    seaweedfs: Server,
+    proxied: Server,
+    proxy: Proxy,
+    bucket: str,
+    key: str,
+    file: Path,
+    checkpoint: Path,
+) -> None:
+    proxy.inject("DeleteObject", Answer(403, "AccessDenied"), times=None)
+    with pytest.warns(RuntimeWarning, match="its lock is left: cannot remove the lock"):
+        assert send(proxied, file, bucket, key, checkpoint=checkpoint).parts == PARTS
+    assert proxy.injected
+    assert content(seaweedfs, bucket, key) == DATA
+    assert not checkpoint.exists()
+
+
+def test_a_lock_that_cannot_be_removed_does_not_hide_the_first_error(
+    proxied: Server, proxy: Proxy, bucket: str, key: str, file: Path, checkpoint: Path
+) -> None:
+    forbid(proxy, 2)
+    proxy.inject("DeleteObject", Answer(403, "AccessDenied"), times=None)
+    with (
+        pytest.warns(RuntimeWarning, match="its lock is left: cannot remove the lock"),
+        pytest.raises(PermissionError, match=r"cannot upload.*part 2"),
+    ):
+        send(proxied, file, bucket, key, checkpoint=checkpoint)
+    assert checkpoint.exists()
+
+
+class Unlocked:
+    """Somebody's own lock, which fails when it is released."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *exc: object) -> None:
+        raise ZeroDivisionError
+
+
+def test_somebodys_own_lock_that_cannot_be_released_is_no_reason_either(
+    seaweedfs: Server, bucket: str, key: str, file: Path, checkpoint: Path
+) -> None:
+    with pytest.warns(RuntimeWarning, match="its lock is left"):
+        send(seaweedfs, file, bucket, key, checkpoint=checkpoint, lock=Unlocked())
+    assert content(seaweedfs, bucket, key) == DATA
+
+
+def test_a_checkpoint_that_cannot_be_removed_is_no_reason_either(
+    seaweedfs: Server,
+    proxied: Server,
+    proxy: Proxy,
+    bucket: str,
+    key: str,
+    file: Path,
+    checkpoint: Path,
+) -> None:
+    def in_the_way() -> None:
+        checkpoint.unlink()
+        checkpoint.mkdir()
+
+    proxy.inject("CompleteMultipartUpload", Meanwhile(in_the_way))
+    with pytest.warns(RuntimeWarning, match="its checkpoint is left"):
+        send(proxied, file, bucket, key, checkpoint=checkpoint)
+    assert proxy.injected
+    assert content(seaweedfs, bucket, key) == DATA

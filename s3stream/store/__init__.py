@@ -8,7 +8,7 @@ from .bodies import crc_of
 from .client import CONNECTION_OPTIONS, connect
 from .conditions import PUT
 from .failures import is_not_allowed, is_refusal, is_upload_gone
-from .locks import Claim, LockObject
+from .locks import Claim, LockObject, parameters_beside
 from .objects import Objects, Version
 from .parameters import Parameters
 from .started import Listing
@@ -34,4 +34,5 @@ __all__ = [
     "is_refusal",
     "is_upload_gone",
     "look_at_predecessor",
+    "parameters_beside",
 ]
