@@ -206,23 +206,19 @@ def test_without_its_tail_it_goes_on_from_the_parts_that_are_fine(
         client.put_object(Bucket=bucket, Key=checkpoint.tail.key, Body=b"another")
     whole = cut // PART * PART
     said = rf"the parts up to byte {whole:,} are fine.*only the tail .* is lost.*\.checkpoint"
-    for again in (
-        lambda: resume(seaweedfs, checkpoint),
-        lambda: kept(seaweedfs, bucket, key, path),
-    ):
-        with pytest.raises((NotFoundError, IntegrityError)) as caught:
-            again()
-        assert re.search(said, "".join(getattr(caught.value, "__notes__", [])))
-    path.write_text(caught.value.checkpoint.to_json())
-    for going_on in (
-        lambda: resume(seaweedfs, pickle.loads(pickle.dumps(caught.value)).checkpoint),
-        lambda: kept(seaweedfs, bucket, key, path),
-    ):
-        file = going_on()
-        assert file.tell() == whole
-        with pytest.raises(ZeroDivisionError):
-            fail_after(file, b"")
+    with pytest.raises((NotFoundError, IntegrityError)):
+        resume(seaweedfs, checkpoint)
+    with pytest.raises((NotFoundError, IntegrityError)) as caught:
+        kept(seaweedfs, bucket, key, path)
+    assert re.search(said, "".join(getattr(caught.value, "__notes__", [])))
+    error = pickle.loads(pickle.dumps(caught.value))
+    file = resume(seaweedfs, error.checkpoint)
+    assert file.tell() == whole
+    with pytest.raises(ZeroDivisionError):
+        fail_after(file, b"")
+    path.write_text(error.checkpoint.to_json())
     with kept(seaweedfs, bucket, key, path) as file:
+        assert file.tell() == whole
         file.write(DATA[whole:])
     assert content(seaweedfs, bucket, key) == DATA
     assert beside(seaweedfs, bucket, key) == []
@@ -281,12 +277,13 @@ def test_a_suspend_after_a_part_has_failed_keeps_the_others(
 def test_a_key_too_long_for_a_tail_does_not_lose_the_parts(
     seaweedfs: Server, bucket: str, key: str
 ) -> None:
-    long = f"{key}{'k' * (1000 - len(key))}"
+    long = f"{key}{'k' * (990 - len(key))}"
     file = start(seaweedfs, bucket, long)
     file.write(DATA[: PART + 10])
     with pytest.raises(UsageError, match="S3 takes 1,024") as caught:
         file.suspend()
-    with resume(seaweedfs, caught.value.checkpoint) as again:
+    # SeaweedFS takes no key that is as long as that of the lock would be.
+    with resume(seaweedfs, caught.value.checkpoint, lock=None) as again:
         assert again.tell() == PART
         again.write(DATA[PART:])
     assert content(seaweedfs, bucket, long) == DATA
