@@ -14,12 +14,12 @@ import platform
 import threading
 import time
 import uuid
-import weakref
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
 from .errors import LockedError, S3StreamError, UsageError
+from .heartbeat import Heartbeat
 from .options import WriteOptions
 from .store import Claim, LockObject
 from .waiting import Cancellation, wait_for
@@ -70,7 +70,8 @@ class StoreLock:
         self._turn = 0
         self._writing = threading.Lock()
         self._failed: S3StreamError | None = None
-        self._heartbeat = _Heartbeat(self, max(lease / 3, _LEAST_BEAT_SECONDS), key)
+        seconds = max(lease / 3, _LEAST_BEAT_SECONDS)
+        self._heartbeat = Heartbeat(self._beat, seconds, f"s3stream lock {key}")
 
     def __enter__(self) -> StoreLock:
         self._acquire()
@@ -218,45 +219,6 @@ class StoreLock:
 
     def _refused(self, why: str) -> LockedError:
         return LockedError(f"the upload is locked: {why}", **self._where)
-
-
-class _Heartbeat:
-    """Renews a lock every so many seconds, on a thread of its own, as long as there is that lock.
-
-    The thread does not keep the lock from being collected.
-    """
-
-    def __init__(self, lock: StoreLock, seconds: float, key: str) -> None:
-        # A bare lock as signal: a finaliser may give it in the middle of anything.
-        self._over = threading.Lock()
-        arguments = (weakref.ref(lock), self._over, min(seconds, threading.TIMEOUT_MAX))
-        self._thread = threading.Thread(
-            target=_beat, args=arguments, name=f"s3stream lock {key}", daemon=True
-        )
-
-    def start(self) -> None:
-        self._over.acquire()
-        try:
-            self._thread.start()
-        except RuntimeError:
-            # The interpreter is going down, or the process has all the threads that it may:
-            # writing renews it then.
-            self._over.release()
-
-    def stop(self) -> None:
-        if self._thread.ident is None:
-            return
-        self._over.release()
-        if self._thread is not threading.current_thread():  # where a collection has brought us
-            self._thread.join()
-
-
-def _beat(ref: weakref.ref[StoreLock], over: threading.Lock, seconds: float) -> None:
-    while not over.acquire(timeout=seconds):
-        lock = ref()
-        if lock is None or not lock._beat():
-            return
-        del lock
 
 
 def lock_of(

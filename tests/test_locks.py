@@ -161,7 +161,8 @@ def test_a_forked_child_neither_renews_nor_releases_the_lock_of_its_parent(
     options = {**seaweedfs.storage_options(), "checkpoint": tmp_path / "file.json", "lease": 1.0}
     given = pickle.dumps((f"s3://{bucket}/{key}", options)).hex()
     with subprocess.Popen(
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKING, given],
+        # From Python 3.12 on a fork beside a running thread is a DeprecationWarning.
+        [sys.executable, "-W", "error", "-c", FORKING, given],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -310,7 +311,7 @@ def test_a_discard_by_who_was_taken_over_leaves_all_to_its_successor(
         slow.discard()
     assert "nothing was discarded" in "".join(getattr(caught.value, "__notes__", []))
     slow.discard()  # it is over
-    assert renewing() == [second.raw._keeper._lock._heartbeat._thread]
+    assert len(renewing()) == 1
     assert proxy.count("AbortMultipartUpload") == 0
     assert uploads(seaweedfs, bucket, key) == [upload_id]
     assert path.read_text() == written

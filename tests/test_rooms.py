@@ -54,6 +54,7 @@ ROOMS = {
     "budget": Room("errors", "os threading weakref"),
     "memory": Room("budget errors waiting", "mmap os tempfile"),
     "sender": Room("pace waiting", "threading"),
+    "heartbeat": Room("", "os threading weakref"),
     "endings": Room("", "atexit os signal sys threading time warnings weakref"),
     # boto3; its modules may import each other
     "store": Room(
@@ -63,7 +64,7 @@ ROOMS = {
     ),
     # what outlives a writer
     "journal": Room("checkpoint errors", "os pathlib"),
-    "lock": Room("errors options store waiting", "logging os platform threading time weakref"),
+    "lock": Room("errors heartbeat options store waiting", "logging os platform threading time"),
     "beside": Room("checkpoint checksums errors options parts store"),
     "keeping": Room(
         "beside checkpoint endings errors journal lock manifest options state store",
@@ -250,6 +251,7 @@ def test_few_rooms_know_threads_and_one_knows_boto3() -> None:
             "cleanup",
             "endings",
             "files",
+            "heartbeat",
             "keeping",
             "lock",
             "multipart",
