@@ -155,7 +155,11 @@ class S3BufferedWriter(_Face, io.BufferedWriter):
     def suspend(self) -> Checkpoint:
         """Bring all to the store without publishing it, and close the file: `S3Writer.suspend`."""
         if not self.closed:
-            self._end_writing_or_discard()
+            try:
+                self._end_writing()
+            except BaseException as error:
+                self.raw._leave_in_spite_of(error)
+                raise
         return self.raw.suspend()
 
 

@@ -196,14 +196,25 @@ class S3Writer(Discarding, io.RawIOBase):
             if self._is_shut():
                 raise ValueError(f"{self!r}: it is over, there is nothing to suspend")
             try:
-                return self._transfer.suspend()
+                checkpoint = self._transfer.suspend()
             except BaseException as error:
-                self._keep_in_spite_of(error)
+                self._leave_in_spite_of(error)
                 raise
+            self._leave()
+            return checkpoint
+
+    def _leave_in_spite_of(self, error: BaseException) -> None:
+        """End as `suspend` does that has failed, or a flush before it."""
+        with self._lock:
+            try:
+                self._keep_in_spite_of(error)
             finally:
-                self._shut()
-                if self._keeper is not None:
-                    self._keeper.let_go()
+                self._leave()
+
+    def _leave(self) -> None:
+        self._shut()
+        if self._keeper is not None:
+            self._keeper.let_go()
 
     def _keep_in_spite_of(self, error: BaseException) -> None:
         """Leave what the store has, and put on the error how to go on from there."""

@@ -259,12 +259,21 @@ def test_a_suspend_that_fails_keeps_what_the_store_has(
     assert uploads(seaweedfs, bucket, key) == []
 
 
+def flush_until_it_fails(file: Any) -> None:
+    while True:
+        file.flush()
+
+
+@pytest.mark.parametrize("buffering", [0, -1])
 def test_a_suspend_after_a_part_has_failed_keeps_the_others(
-    seaweedfs: Server, proxied: Server, proxy: Proxy, bucket: str, key: str
+    seaweedfs: Server, proxied: Server, proxy: Proxy, bucket: str, key: str, buffering: int
 ) -> None:
     proxy.inject("UploadPart", Answer(403, "AccessDenied"), where=lambda x: x.part_number == 2)
-    file = start(proxied, bucket, key, max_concurrency=1, buffering=0)
-    file.write(DATA[: 2 * PART])
+    file = start(proxied, bucket, key, max_concurrency=1, buffering=buffering)
+    file.write(DATA[: 2 * PART + 100_000])
+    file.write(b"buffered" * (buffering != 0))
+    with pytest.raises(PermissionError, match="part 2"):
+        flush_until_it_fails(file if buffering == 0 else file.raw)
     with pytest.raises(PermissionError, match="part 2") as caught:
         file.suspend()
     assert proxy.injected
