@@ -16,9 +16,9 @@ import pytest
 from fsspec.callbacks import Callback
 
 import s3stream
-from s3stream import Checkpoint, LockedError, NotFoundError, UsageError
+from s3stream import Checkpoint, LockedError, NotFoundError, S3StreamError, UsageError
 from s3stream.store import LockObject
-from tests.faults import Answer, Hold, LoseAnswer
+from tests.faults import Answer, CutAnswer, Hold, LoseAnswer
 from tests.looking import bytes_of, content, exists, uploads
 from tests.servers import CANNOT
 
@@ -487,3 +487,13 @@ def test_what_is_gone_is_still_said_to_be_gone_by_its_owner(
     with pytest.raises(NotFoundError, match="cannot go on: the upload is gone"):
         kept(seaweedfs, bucket, key, path)
     assert renewing() == []
+
+
+def test_what_is_read_of_a_lock_and_breaks_off_is_an_error_of_ours(
+    seaweedfs: Server, proxied: Server, proxy: Proxy, bucket: str, key: str
+) -> None:
+    seaweedfs.client().put_object(Bucket=bucket, Key=key, Body=b"{}" * 1000)
+    proxy.inject("GetObject", CutAnswer(100))
+    with pytest.raises(S3StreamError, match="cannot look at the lock"):
+        LockObject(proxied.client(), bucket, key, {}).look()
+    assert len(proxy.injected) == 1

@@ -6,6 +6,7 @@ Knows conditions and ages, not who holds a lock, nor for how long.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
@@ -105,7 +106,7 @@ class LockObject:
                 if code_of(error) in OBJECT_GONE:
                     return None
                 raise
-            with answer["Body"] as body:
+            with closing(answer["Body"]) as body:
                 content: bytes = body.read()
         said = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
         now = parsedate_to_datetime(said) if said else datetime.now(timezone.utc)
