@@ -176,6 +176,20 @@ class _Rule:
         return True
 
 
+_ports: set[int] = set()
+
+
+def _listener_at_a_new_port() -> socket.socket:
+    """One that no proxy of this process has had: s3stream remembers of a URL how slow it is."""
+    while True:
+        listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        port: int = listener.getsockname()[1]
+        if port not in _ports:
+            _ports.add(port)
+            return listener
+        listener.close()
+
+
 class Proxy:
     """Listens at `url` from the moment it is made until `close()`."""
 
@@ -193,7 +207,7 @@ class Proxy:
         self._wires: set[Wire] = set()
         self._threads: list[threading.Thread] = []
         self.closed = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self._listener = _listener_at_a_new_port()
         port = self._listener.getsockname()[1]
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
         self._run(self._accept)
