@@ -221,19 +221,21 @@ class Carrier:
         except S3StreamError as error:
             if self._guard is not None or is_refusal(error):
                 raise
-            found = self._found_after_an_abort(manifest, size)
+            # A gateway may have given up what the store then carries out: only what was aborted,
+            # and is not there after that, has not been published.
+            if not self._is_aborted():
+                raise
+            found = self.target.find(self._upload_id, manifest, size)
             if found is None:
                 raise
             return found
 
-    def _found_after_an_abort(self, manifest: list[Receipt], size: int) -> UploadResult | None:
-        # A gateway may have given up what the store then carries out: only what was aborted, and is
-        # not there after that, has not been published.
+    def _is_aborted(self) -> bool:
         try:
             self.target.abort(self._upload_id)
-            return self.target.find(self._upload_id, manifest, size)
         except S3StreamError:
-            return None  # it will be aborted once more, and that tells what is wrong
+            return False  # it will be aborted once more, and that tells what is wrong
+        return True
 
     @property
     def _upload_id(self) -> str:
