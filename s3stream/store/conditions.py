@@ -127,9 +127,8 @@ class _Calls:
 
 def _heeds(calls: _Calls, operation: str, condition: str) -> bool:
     said = {condition: _CONDITIONS[condition][1]}
-    made: list[dict[str, Any]] = []
+    made = [calls.make(PUT, Body=_BEFORE)]
     try:
-        made.append(calls.make(PUT, Body=_BEFORE))
         write = _put if operation == PUT else _upload
         try:
             made.append(write(calls, said))
