@@ -17,7 +17,7 @@ from ..errors import UsageError
 from ..waiting import Cancellation
 from .calls import call
 from .failures import UPLOAD_GONE, code_of, status_of, translated
-from .parameters import Parameters
+from .parameters import MAX_KEY, Parameters
 
 PUT = "PutObject"
 COMPLETE = "CompleteMultipartUpload"
@@ -31,7 +31,6 @@ _NOT_FOUND = 404
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 _KNOWN_TO_HEED = (".amazonaws.com", ".amazonaws.com.cn")
 _BEFORE, _AFTER = b"1", b"22"
-_LONGEST_KEY = 1024
 
 # By endpoint, call and condition.
 _found_out: dict[tuple[str, str, str], bool] = {}
@@ -80,7 +79,7 @@ def _beside(key: str) -> str:
     prefix, slash, _ = key.rpartition("/")
     name = f".s3stream-probe-{uuid.uuid4().hex}"
     beside = f"{prefix}{slash}{name}"
-    return beside if len(beside.encode()) <= _LONGEST_KEY else name
+    return beside if len(beside.encode()) <= MAX_KEY else name
 
 
 class _Calls:

@@ -66,7 +66,7 @@ _OURS: dict[str, str] = {
 _SECRETS = ("SSECustomerKey", "CopySourceSSECustomerKey")
 # Botocore encodes a customer's key for all other calls that take one.
 _NOT_ENCODED = frozenset({"ListParts"})
-_MAX_KEY = 1024
+MAX_KEY = 1024
 _STAND_IN = {"Bucket": "b", "Key": "k", "UploadId": "u", "PartNumber": 1, "CopySource": "b/k"}
 
 # Only what Python itself knows, not /etc/mime.types: the same name gives the same type everywhere.
@@ -154,8 +154,8 @@ def check_name(bucket: str, key: str) -> None:
             f"bucket {bucket!r}: expected 3 to 63 letters, digits, dots and hyphens, or an ARN"
         ) from None
     size = len(key.encode())
-    if size > _MAX_KEY:
-        raise UsageError(f"key {key[:40]!r}…: {size:,} bytes, S3 takes {_MAX_KEY:,} (in UTF-8)")
+    if size > MAX_KEY:
+        raise UsageError(f"key {key[:40]!r}…: {size:,} bytes, S3 takes {MAX_KEY:,} (in UTF-8)")
 
 
 def guess_content_type(key: str) -> str | None:
