@@ -49,6 +49,19 @@ class Guard(Protocol):
         """Raise an error if it must not be committed, nor discarded; asks the store."""
 
 
+class Keeping(Guard, Protocol):
+    """Who keeps an upload for the time after its writer, as a writer sees it."""
+
+    def take_up(self, checkpoint: Checkpoint) -> None:
+        """It is that one, which is written down already."""
+
+    def let_go(self, seconds: float | None = None) -> None:
+        """The writer has ended and the upload has not: others may take it up."""
+
+    def clear(self) -> None:
+        """The upload has ended, too: remove what lies beside the object."""
+
+
 class Carrier:
     """One upload on its way. Not for two threads at once.
 
