@@ -42,7 +42,7 @@ class Keeper:
     ) -> None:
         self.journal = journal
         self._lock = lock
-        self._tails = tails
+        self.tails = tails
         self._lost: LockedError | None = None
         self._upload_id: str | None = None
         self._noted: str | None = None  # the upload that the journal names
@@ -112,7 +112,7 @@ class Keeper:
 
     def clear(self) -> None:
         """Remove what lies beside an object that is published, or given up for good."""
-        upload_id, tails = self._upload_id, self._tails
+        upload_id, tails = self._upload_id, self.tails
         if upload_id is not None and tails is not None and self._lost is None:
             self._unless_it_fails("its tail is left", lambda: tails.remove(upload_id))
         if self.journal is not None and self._lost is None:

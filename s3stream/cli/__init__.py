@@ -32,4 +32,5 @@ from __future__ import annotations
 VERBS = {
     "put": "write a file, or what comes through a pipe, as one object",
     "cat": "print objects",
+    "tus": "take resumable uploads over HTTP, by the tus protocol",
 }

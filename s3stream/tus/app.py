@@ -124,6 +124,7 @@ def application(
     # A redirect to where a slash is missing would lead to whatever host the client has named.
     app.router.redirect_slashes = False
     app.state.stop = work.stop
+    app.state.check = shelf.check
     return app
 
 

@@ -14,9 +14,9 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..beside import Tails
 from ..checkpoint import Checkpoint
 from ..errors import S3StreamError, UsageError, attach
+from ..store import Target
 from .describing import check_key
 from .joining import Joining, Source
 from .ledger import Ledger
@@ -91,7 +91,7 @@ class Creating:
         record = replace(record, key=key)
         options = options_for(self._shelf, record)
         try:
-            Tails(self._shelf.fs.client, self._shelf.bucket, key, options).refuse_a_key_too_long()
+            Target(self._shelf.fs.client, self._shelf.bucket, key, options)
         except UsageError as error:
             raise Refused(400, "the file's name is too long for a key") from error
         return record

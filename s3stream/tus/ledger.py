@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from ..beside import Tails
 from ..checkpoint import Checkpoint
 from ..errors import S3StreamError
 from ..state import UploadResult
@@ -30,6 +29,7 @@ class Ledger:
     def __init__(self, shelf: Shelf, held: Held, *, tentative: bool = False) -> None:
         self._shelf = shelf
         self._held = held
+        self.tails = shelf.tails(held.name)
         self._tentative = tentative
         self._length = held.record.length
         self._expires = held.record.expires
@@ -128,11 +128,8 @@ class Ledger:
         upload_id = self.record.upload_id
         if upload_id is None:
             return
-        tails = Tails(
-            self._shelf.fs.client, self._shelf.bucket, self.record.key, self._shelf.options
-        )
         try:
-            tails.remove(upload_id)
+            self.tails.remove(upload_id)
         except S3StreamError as error:
             # The object is there: an error here must not say that it is not.
             _log.warning("a tail is left: %s", error)

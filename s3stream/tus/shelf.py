@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import logging
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from ..beside import Tails
 from ..errors import LockedError, S3StreamError
 from ..fs import S3StreamFileSystem
 from ..lock import StoreLock
@@ -82,6 +84,11 @@ class Shelf:
         """The key of an object that is there only to be joined with others."""
         return f"{self._below}parts/{name}"
 
+    def tails(self, name: str) -> Tails:
+        """Where bytes of an upload lie that make no part yet: not among finished objects."""
+        key = f"{self._below}tails/{name}"
+        return Tails(self.fs.client, self.bucket, key, self.options)
+
     def objects(self) -> Objects:
         """The calls about objects that lie here."""
         return Objects(self.fs.client, self.options.s3_additional_kwargs)
@@ -140,22 +147,22 @@ class Shelf:
                 return
             # Before there is a lock: else who asks for what is not there would leave one.
             self.read(name)
-            given = self.options.s3_additional_kwargs
-            lock = StoreLock(
-                self.fs.client,
-                self.bucket,
-                self._key(name, _LOCK),
-                self.options.lease,
-                given,
-                _PATIENCE_SECONDS,
-            )
-            lock.__enter__()
+            lock = self._taken(name)
             try:
                 held = self.read(name)
                 held.lock = lock
                 yield held
             finally:
                 self._release(lock)
+
+    def check(self) -> None:
+        """See that a server could work here: raises what would keep it from that.
+
+        `NotFoundError` without the bucket, `AccessDeniedError`, `UsageError` without locks.
+        """
+        self.objects().list(self.bucket, self._below, at_most=1)
+        if self._with_locks:
+            self._release(self._taken(f"check-{uuid.uuid4().hex}"))
 
     def entries(self) -> list[Entry]:
         """All uploads that there is something of."""
@@ -185,6 +192,17 @@ class Shelf:
         finally:
             with self._changed:
                 self._at_work.discard(name)
+
+    def _taken(self, name: str) -> StoreLock:
+        lock = StoreLock(
+            self.fs.client,
+            self.bucket,
+            self._key(name, _LOCK),
+            self.options.lease,
+            self.options.s3_additional_kwargs,
+            _PATIENCE_SECONDS,
+        )
+        return lock.__enter__()
 
     def _release(self, lock: StoreLock) -> None:
         try:

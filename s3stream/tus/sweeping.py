@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ..beside import Tails
 from ..errors import LockedError, NotFoundError, S3StreamError, UncertainError
 from ..keeping import look
 from ..state import UploadResult
@@ -106,7 +105,7 @@ def remove(shelf: Shelf, held: Held, *, with_object: bool) -> None:
             )
         elif with_object:
             _remove_object(shelf, record.key, published.etag)
-        Tails(shelf.fs.client, shelf.bucket, record.key, shelf.options).remove(checkpoint.upload_id)
+        shelf.tails(held.name).remove(checkpoint.upload_id)
     shelf.remove(held)
 
 

@@ -74,6 +74,7 @@ class Work:
         while self._at_work:
             self._ended.clear()
             await self._ended.wait()
+        self._loop = None
         self._threads.shutdown(wait=False)
 
     @contextmanager
