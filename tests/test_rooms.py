@@ -78,7 +78,7 @@ ROOMS = {
     ),
     "transfer": Room("carrier checkpoint cleanup errors options parts plan predecessor state"),
     "writer": Room(
-        "checkpoint cleanup discarding endings errors keeping options predecessor state transfer",
+        "carrier checkpoint cleanup discarding endings errors options predecessor state transfer",
         "io os sys threading warnings",
     ),
     # adapters
@@ -91,7 +91,8 @@ ROOMS = {
         "errors files options predecessor store transaction uri writer", "fsspec os pathlib"
     ),
     "resuming": Room(
-        "beside checkpoint errors files fs journal keeping lock options state writer", "os"
+        "beside carrier checkpoint errors files fs journal keeping lock options state writer",
+        "os",
     ),
     "opening": Room("errors files fs lock options resuming store uri writer"),
     "uploads": Room("errors fs store"),
@@ -119,7 +120,8 @@ ROOMS = {
     # the command line stands on what `import s3stream` offers
     "cli": Room(
         "__init__ errors tus",
-        "argparse atexit importlib logging os shutil signal socket sys threading time uvicorn warnings",
+        "argparse atexit importlib logging os shutil signal socket sys threading time uvicorn"
+        " warnings",
     ),
     "__main__": Room("cli", "sys"),
 }
@@ -269,7 +271,10 @@ def test_the_rules_of_the_tus_server_are_pure(name: str) -> None:
 def test_few_rooms_know_threads_and_one_knows_boto3() -> None:
     knowing = {
         module: {name for name, room in ROOMS.items() if within(module, room.outside)}
-        for module in ("threading", "boto3", "botocore", "asyncio", "concurrent", "socket", "time")
+        for module in (
+            *("threading", "boto3", "botocore", "asyncio", "socket", "time"),
+            "concurrent.futures",
+        )
     }
     assert knowing == {
         "threading": {
@@ -292,7 +297,7 @@ def test_few_rooms_know_threads_and_one_knows_boto3() -> None:
         "boto3": {"store"},
         "botocore": {"store"},
         "asyncio": {"tus"},
-        "concurrent": {"tus"},
+        "concurrent.futures": {"tus"},
         "socket": {"cli"},
         "time": {"cli", "endings", "lock", "store", "tus", "waiting"},
     }

@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from types import FrameType
 
-from .. import limit_memory
+import s3stream
+
 from ..errors import UsageError
 from .codes import DONE, FAILED
 from .parsing import Parser, add_connection, connection, duration, size, whole_number
@@ -78,7 +79,7 @@ def _serve(options: Namespace, voice: Voice) -> int:
 
         from ..tus.app import application
     if options.memory is not None:
-        limit_memory(options.memory)
+        s3stream.limit_memory(options.memory)
     chosen = {name: getattr(options, name) for name in ("max_size", "max_requests")}
     app = application(
         options.bucket,
