@@ -16,11 +16,11 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from . import endings
+from .carrier import Keeping
 from .checkpoint import Checkpoint
 from .cleanup import COLLECTED, THOROUGH, Patience, patience_with
 from .discarding import Discarding
 from .errors import LockedError, S3StreamError, UsageError, attach, offer
-from .keeping import Keeper
 from .options import WriteOptions
 from .predecessor import Predecessor
 from .state import Phase, UploadResult
@@ -67,7 +67,7 @@ class S3Writer(Discarding, io.RawIOBase):
         options: WriteOptions | None = None,
         on_commit: Callable[[UploadResult], None] | None = None,
         start: Checkpoint | None = None,
-        keeper: Keeper | None = None,
+        keeper: Keeping | None = None,
         predecessor: Predecessor | None = None,
     ) -> None:
         # Shut until all is made: a constructor that raises leaves something for the finaliser.

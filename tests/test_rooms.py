@@ -78,7 +78,7 @@ ROOMS = {
     ),
     "transfer": Room("carrier checkpoint cleanup errors options parts plan predecessor state"),
     "writer": Room(
-        "checkpoint cleanup discarding endings errors keeping options predecessor state transfer",
+        "carrier checkpoint cleanup discarding endings errors options predecessor state transfer",
         "io os sys threading warnings",
     ),
     # adapters
@@ -91,7 +91,8 @@ ROOMS = {
         "errors files options predecessor store transaction uri writer", "fsspec os pathlib"
     ),
     "resuming": Room(
-        "beside checkpoint errors files fs journal keeping lock options state writer", "os"
+        "beside carrier checkpoint errors files fs journal keeping lock options state writer",
+        "os",
     ),
     "opening": Room("errors files fs lock options resuming store uri writer"),
     "uploads": Room("errors fs store"),
@@ -110,6 +111,19 @@ ROOMS = {
         "budget checkpoint endings errors files fs multipart opening options resuming sendfile"
         " state uploads writer"
     ),
+    "tus": Room(
+        "beside checkpoint errors fs heartbeat keeping lock memory options resuming state store"
+        " writer",
+        "asyncio concurrent.futures email.utils logging secrets starlette threading time"
+        " urllib.parse",
+    ),
+    # the command line stands on what `import s3stream` offers
+    "cli": Room(
+        "__init__ errors tus",
+        "argparse atexit importlib logging os shutil signal socket sys threading time uvicorn"
+        " warnings",
+    ),
+    "__main__": Room("cli", "sys"),
 }
 
 PURE = (
@@ -240,15 +254,33 @@ def test_a_pure_room_reaches_nothing_outside(room: str) -> None:
     assert set(ROOMS[room].outside.split()) <= {"awscrt", "mmap"}
 
 
+# In the room of the tus server: its rules, which know neither HTTP, nor a store, nor the clock.
+PURE_OF_TUS = ("describing", "hooks", "protocol", "ranges", "record")
+
+
+@pytest.mark.parametrize("name", PURE_OF_TUS)
+def test_the_rules_of_the_tus_server_are_pure(name: str) -> None:
+    sources = modules()
+    known = frozenset(sources)
+    allowed = {f"s3stream.{room}" for room in PURE} | {f"s3stream.tus.{n}" for n in PURE_OF_TUS}
+    for imported in imports(f"s3stream.tus.{name}", sources[f"s3stream.tus.{name}"], False, known):
+        harmless = imported.split(".")[0] in HARMLESS or imported.startswith("urllib.parse")
+        assert harmless or within(imported, " ".join(allowed)), imported
+
+
 def test_few_rooms_know_threads_and_one_knows_boto3() -> None:
     knowing = {
         module: {name for name, room in ROOMS.items() if within(module, room.outside)}
-        for module in ("threading", "boto3", "botocore", "asyncio", "concurrent", "socket", "time")
+        for module in (
+            *("threading", "boto3", "botocore", "asyncio", "socket", "time"),
+            "concurrent.futures",
+        )
     }
     assert knowing == {
         "threading": {
             "budget",
             "cleanup",
+            "cli",
             "endings",
             "files",
             "heartbeat",
@@ -258,15 +290,16 @@ def test_few_rooms_know_threads_and_one_knows_boto3() -> None:
             "pace",
             "sender",
             "store",
+            "tus",
             "waiting",
             "writer",
         },
         "boto3": {"store"},
         "botocore": {"store"},
-        "asyncio": set(),
-        "concurrent": set(),
-        "socket": set(),
-        "time": {"endings", "lock", "store", "waiting"},
+        "asyncio": {"tus"},
+        "concurrent.futures": {"tus"},
+        "socket": {"cli"},
+        "time": {"cli", "endings", "lock", "store", "tus", "waiting"},
     }
 
 
