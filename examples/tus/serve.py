@@ -9,11 +9,12 @@ AWS_ENDPOINT_URL_S3=… AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=… \
 import sys
 from pathlib import Path
 
-import s3stream.tus
 import uvicorn
 from starlette.requests import Request
 from starlette.responses import FileResponse
 from starlette.staticfiles import StaticFiles
+
+import s3stream.tus
 
 HERE = Path(__file__).parent
 bucket, _, prefix = sys.argv[1].removeprefix("s3://").partition("/")
