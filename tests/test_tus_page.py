@@ -11,7 +11,7 @@ import pytest
 from tests.faults import HoldInBody
 from tests.looking import bytes_of, content, uploads
 from tests.proxy import Proxy
-from tests.tus import Client
+from tests.tus import Client, below, finished, serving
 from tests.tus_clients.browser import Page, chromium
 from tests.tus_clients.example import running
 from tests.tus_clients.node import PAGE, install
@@ -150,3 +150,36 @@ def test_a_reload_loses_nothing(
     assert broken.status is None
     assert int(resumed.request_headers["upload-offset"]) == offset
     check(seaweedfs, bucket, before, film)
+
+
+# In pieces, so that every kind of answer must be readable for the page: 201, 200 and 204.
+UPLOAD = """
+    const [endpoint, done] = arguments;
+    const upload = new tus.Upload(new Blob(["from elsewhere"]), {
+        endpoint, chunkSize: 5, metadata: {filename: "a.txt"}, retryDelays: null,
+        onChunkComplete(size, accepted) {
+            if (accepted === 10) upload.abort().then(() => upload.start());
+        },
+        onSuccess() { done(upload.url); },
+        onError(error) { done(error.message); },
+    });
+    upload.start();
+"""
+
+
+def test_pages_of_other_origins_upload_where_they_are_allowed_to(
+    browser: WebDriver, server: Example, seaweedfs: Server, bucket: str, key: str
+) -> None:
+    origin = server.url.replace("127.0.0.1", "localhost")
+    browser.set_script_timeout(100)
+    browser.get(f"{origin}/")
+    with serving(seaweedfs, bucket, key, cors=[origin]) as client:
+        said = browser.execute_async_script(UPLOAD, client.url)
+        assert said.startswith(f"{client.url}/"), said
+    (there,) = finished(seaweedfs, bucket, key)
+    assert content(seaweedfs, bucket, there) == b"from elsewhere"
+
+    with serving(seaweedfs, bucket, f"{key}-2", cors=["http://example.test"]) as client:
+        said = browser.execute_async_script(UPLOAD, client.url)
+        assert said.startswith("tus: failed to create upload"), said
+    assert below(seaweedfs, bucket, f"{key}-2") == {}

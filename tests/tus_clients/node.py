@@ -18,15 +18,19 @@ if TYPE_CHECKING:
     from typing_extensions import Self  # in typing from Python 3.11 on
 
 PAGE = Path(__file__).resolve().parents[2] / "examples" / "tus"
+_OLDEST_NODE = 18
 _SCRIPT = Path(__file__).with_name("node.mjs")
 
 
 def install(cache: Path) -> Path:
     """The node_modules that examples/tus names, installed below `cache` unless they are there.
 
-    Skips the test, or fails it, where there is no npm or where it fails.
+    Skips the test, or fails it, where there is no npm, or no Node that is new enough.
     """
-    npm = programs.find("npm")
+    npm, node = programs.find("npm"), programs.find("node")
+    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
+    if int(version.strip().lstrip("v").split(".")[0]) < _OLDEST_NODE:
+        programs.do_without(f"tus-js-client needs Node {_OLDEST_NODE}, {node} is {version.strip()}")
     lock = (PAGE / "package-lock.json").read_bytes()
     home = cache / hashlib.sha256(lock).hexdigest()[:16]
     if not home.is_dir():
