@@ -41,6 +41,7 @@ LARGE = int(os.environ.get("S3STREAM_TEST_TUS_CHUNK_MIB", "6")) * MIB
 CHUNKS = [(1, 7), (700_001, 2 * MIB), (LARGE, 2 * LARGE + 123_457)]
 STORES = ("seaweedfs", "ceph")
 PREFIX = "tus-clients"
+PATIENCE = 300.0  # seconds: with clients that wait for tests on a slow machine
 
 
 @pytest.fixture(scope="module", params=[name for name in conftest._stores() if name in STORES])
@@ -51,7 +52,7 @@ def store(request: pytest.FixtureRequest, server_named: Callable[[str], Server])
 
 @pytest.fixture(scope="module")
 def server(store: Server, bucket: str) -> Iterator[Client]:
-    with serving(store, bucket, PREFIX) as server:
+    with serving(store, bucket, PREFIX, silence=PATIENCE) as server:
         yield server
 
 
@@ -321,7 +322,7 @@ def test_two_clients_race_for_one_upload_at_two_servers(
     before.inject("PATCH", hold := HoldInBody(after=8 * MIB))
     url = made(endpoint, 13 * MIB)
     with (
-        serving(store, bucket, PREFIX) as other,
+        serving(store, bucket, PREFIX, silence=PATIENCE) as other,
         Proxy(other.url) as before_other,
         NodeUpload(modules, path=file, uploadUrl=url) as first,
     ):
