@@ -208,6 +208,10 @@ class StoreLock:
         again = self._object.create(self._claim())
         wrong = self._object.replace(self._claim(), '"0123456789abcdef0123456789abcdef"')
         right = None if again or wrong else self._object.replace(self._claim(), self._etag)
+        if right is None and not (again or wrong):
+            claim = self._object.look()
+            if claim is not None and self._is_ours(claim) and claim.etag != self._etag:
+                right = claim.etag  # the answer to it was lost
         if right is None:
             raise UsageError(
                 "this store has no conditional writes, so a lock on it would keep nobody out; give"

@@ -280,13 +280,7 @@ class Process:
     def __init__(self, command: list[str], store: Server) -> None:
         self.process = subprocess.Popen(
             command,
-            env={
-                **os.environ,
-                "AWS_ENDPOINT_URL_S3": store.endpoint_url,
-                "AWS_ACCESS_KEY_ID": store.access_key,
-                "AWS_SECRET_ACCESS_KEY": store.secret_key,
-                "AWS_DEFAULT_REGION": "us-east-1",
-            },
+            env=self.environment(store),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -295,6 +289,16 @@ class Process:
         line = self.process.stdout.readline()
         assert line, self.process.communicate()[1]
         self.client = Client(json.loads(line)["url"])
+
+    @staticmethod
+    def environment(store: Server) -> dict[str, str]:
+        return {
+            **os.environ,
+            "AWS_ENDPOINT_URL_S3": store.endpoint_url,
+            "AWS_ACCESS_KEY_ID": store.access_key,
+            "AWS_SECRET_ACCESS_KEY": store.secret_key,
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }
 
     def end(self, number: int) -> tuple[int, str]:
         """Send it a signal, and wait; its exit code, and what it said on stderr."""
@@ -343,5 +347,6 @@ def uploads_below(store: Server, bucket: str, prefix: str) -> list[str]:
 def assert_only_records(store: Server, bucket: str, prefix: str) -> None:
     """Beside what is finished nothing is left but the records: no lock, no tail, no upload."""
     names = [name for name in below(store, bucket, prefix) if name.startswith(".s3stream-tus/")]
-    assert [name for name in names if not name.endswith(".record")] == []
-    assert uploads_below(store, bucket, prefix) == []
+    others = [name for name in names if not name.endswith(".record")]
+    assert not others, others
+    assert not uploads_below(store, bucket, prefix)

@@ -125,11 +125,10 @@ class Ledger:
 
     def clear(self) -> None:
         """Remove the tails of an upload that has ended."""
-        upload_id = self.record.upload_id
-        if upload_id is None:
-            return
+        if self.record.upload_id is None:
+            return  # it never had any
         try:
-            self.tails.remove(upload_id)
+            self._shelf.remove_tails(self._held.name)
         except S3StreamError as error:
             # The object is there: an error here must not say that it is not.
             _log.warning("a tail is left: %s", error)

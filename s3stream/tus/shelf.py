@@ -86,8 +86,13 @@ class Shelf:
 
     def tails(self, name: str) -> Tails:
         """Where bytes of an upload lie that make no part yet: not among finished objects."""
-        key = f"{self._below}tails/{name}"
-        return Tails(self.fs.client, self.bucket, key, self.options)
+        return Tails(self.fs.client, self.bucket, self._of_tails(name), self.options)
+
+    def remove_tails(self, name: str) -> None:
+        """Remove all tails of an upload, of whatever multipart uploads it has had at the store."""
+        objects = self.objects()
+        for version in objects.list(self.bucket, self._of_tails(name))[0]:
+            objects.delete(self.bucket, version.key)
 
     def objects(self) -> Objects:
         """The calls about objects that lie here."""
@@ -219,6 +224,9 @@ class Shelf:
 
     def _key(self, name: str, what: str) -> str:
         return f"{self._below}uploads/{name}.{what}"
+
+    def _of_tails(self, name: str) -> str:
+        return f"{self._below}tails/{name}"
 
     def _where(self, held: Held) -> dict[str, Any]:
         return {"bucket": self.bucket, "key": held.record.key}

@@ -105,7 +105,7 @@ def remove(shelf: Shelf, held: Held, *, with_object: bool) -> None:
             )
         elif with_object:
             _remove_object(shelf, record.key, published.etag)
-        shelf.tails(held.name).remove(checkpoint.upload_id)
+        shelf.remove_tails(held.name)
     shelf.remove(held)
 
 
