@@ -141,7 +141,7 @@ def test_a_slow_store_slows_its_client_down(
         sending.join()
         assert half.reply().offset == len(data)
     assert proxy.injected
-        (name,) = (n for n, size in below(seaweedfs, bucket, key).items() if size == len(data))
+    (name,) = (n for n, size in below(seaweedfs, bucket, key).items() if size == len(data))
     assert content(seaweedfs, bucket, f"{key}/{name}") == data
 
 
