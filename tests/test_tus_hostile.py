@@ -1,4 +1,4 @@
-"""Requests to the tus server that mean no good, or are none: a status, a sentence, no bytes kept."""
+"""Requests to the tus server that mean no good, or are none: a status, a sentence, no bytes."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_names_of_clients_lead_nowhere_else(seaweedfs: Server, bucket: str, key:
             assert "makes no key" in reply.sentence
         long = metadata_header({"filename": "x" * 250})
         assert client.request("POST", Upload_Length="1", Upload_Metadata=long).status == 201
-    deep = "d/" * 450
+    deep = "d/" * 500
     with serving(seaweedfs, bucket, key, naming=lambda upload: f"{deep}{upload.name}") as client:
         reply = client.request("POST", Upload_Length="1")
         assert (reply.status, reply.sentence) == (400, "the file's name is too long for a key\n")

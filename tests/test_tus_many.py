@@ -135,7 +135,7 @@ def test_a_slow_store_slows_its_client_down(
         number = len(server.watch.given) - 1
         # Whatever else happens meanwhile: no more is taken than there is memory for, and what has
         # come in one message.
-        client.send(client.create(3), b"abc", 1)
+        client.send(client.create(3), b"abc", 3)  # by PutObject, which is not held
         assert memory <= server.watch.given[number] <= memory + (1 << 20)
         hold.event.set()
         sending.join()
