@@ -280,7 +280,7 @@ WRONG = {
     "put - s3://bucket": (2, "s3stream put: 's3://bucket' names a bucket and no key"),
     "put - s3://bucket/folder/": (2, "s3stream put: 'bucket/folder/' ends in '/'"),
     "put - http://bucket/key": (2, "s3stream put: 'http://bucket/key': the scheme is 'http'"),
-    "put nothing s3://bucket/key": (3, "/nothing: No such file or directory"),
+    "put nothing s3://bucket/key": (3, "s3stream put: nothing: No such file or directory"),
     "put . s3://bucket/key": (2, "is not a regular file: let standard input come from it"),
     "put - s3://bucket/key --part-size 5MB": (2, "'5MB': expected bytes, or a number with KiB"),
     "put - s3://bucket/key --part-size 5": (2, "s3stream put: --part-size 5: expected 5,242,880"),
