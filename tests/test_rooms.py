@@ -119,9 +119,9 @@ ROOMS = {
     ),
     # the command line stands on what `import s3stream` offers
     "cli": Room(
-        "__init__ errors tus",
-        "argparse atexit importlib logging os shutil signal socket sys threading time uvicorn"
-        " warnings",
+        "__init__ checksums errors plan tus uri",
+        "argparse atexit glob importlib logging os pathlib select signal socket stat subprocess sys"
+        " threading time uvicorn warnings",
     ),
     "__main__": Room("cli", "sys"),
 }

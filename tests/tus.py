@@ -277,10 +277,11 @@ def serving(store: Server, bucket: str, prefix: str, **options: Any) -> Iterator
 class Process:
     """A server in a process of its own; `command` prints one line of JSON, with its `url`."""
 
-    def __init__(self, command: list[str], store: Server) -> None:
+    def __init__(self, command: list[str], store: Server, stdin: int | None = None) -> None:
         self.process = subprocess.Popen(
             command,
             env=self.environment(store),
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -299,6 +300,14 @@ class Process:
             "AWS_SECRET_ACCESS_KEY": store.secret_key,
             "AWS_DEFAULT_REGION": "us-east-1",
         }
+
+    def ask(self) -> int:
+        """Send it an empty line; the number that it prints."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
 
     def end(self, number: int) -> tuple[int, str]:
         """Send it a signal, and wait; its exit code, and what it said on stderr."""

@@ -31,6 +31,10 @@ from __future__ import annotations
 
 VERBS = {
     "put": "write a file, or what comes through a pipe, as one object",
+    "run": "write what a command prints as one object, if the command succeeds",
     "cat": "print objects",
+    "ls": "list buckets, and what is in them",
+    "rm": "delete objects",
+    "uploads": "list, abort, resume and expire unfinished uploads",
     "tus": "take resumable uploads over HTTP, by the tus protocol",
 }

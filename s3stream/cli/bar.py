@@ -5,7 +5,6 @@ Has the face of an fsspec callback, so the library tells it by itself. Must not 
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections import deque
@@ -14,10 +13,10 @@ from collections.abc import Callable
 _SECONDS = 0.5
 # The rate is that of the last so many drawings: ten seconds.
 _REMEMBERED = 20
-_FULL = 24
+_FULL = 16
 
 
-def no_parts() -> int:
+def no_parts(done: int) -> int:
     """For what has none: none are shown."""
     return 0
 
@@ -26,13 +25,14 @@ class Bar:
     """How far something has come, in bytes; a context manager that draws while it is entered.
 
     `draw` shows a line in the place of the one before, None draws nothing. It appears with the
-    first byte: until then a command may be asking for a password on the same terminal.
+    first byte: until then a command may be asking for a password on the same terminal. `parts`
+    tells how many parts so many bytes have filled.
     """
 
     def __init__(self, draw: Callable[[str], None] | None, total: int | None = None) -> None:
         self.done = 0
         self.total = total
-        self.parts: Callable[[], int] = no_parts
+        self.parts: Callable[[int], int] = no_parts
         self._draw = draw
         self._seen: deque[tuple[float, int]] = deque(maxlen=_REMEMBERED)
         self._over = threading.Event()
@@ -69,36 +69,40 @@ class Bar:
         self._seen.append((now, done))
         if done:
             rate = (done - before) / max(now - then, 1e-9)
-            width = shutil.get_terminal_size().columns - 1
-            draw(line(done, self.total, rate, self.parts())[:width])
+            draw(line(done, self.total, rate, self.parts(done)))
 
 
 def line(done: int, total: int | None, rate: float, parts: int) -> str:
     """What the bar shows: bytes, parts, rate; of a known total also the share, and when it ends."""
     said = [human(done) if total is None else f"{human(done)} of {human(total)}"]
-    if parts:
-        said.append(f"{parts:,} part{'' if parts == 1 else 's'}")
     said.append(f"{human(rate)}/s")
+    if total is not None and done >= total:
+        said.append("finishing")
+    elif total is not None and rate:
+        said.append(f"{clock((total - done) / rate)} left")
+    if parts:
+        said.append(count(parts, "part"))
     if total is None:
         return ", ".join(said)
     share = min(1.0, done / total) if total else 1.0
-    if done >= total:
-        said.append("finishing")
-    elif rate:
-        said.append(f"{clock((total - done) / rate)} left")
     filled = int(share * _FULL)
     return f"[{'#' * filled}{'.' * (_FULL - filled)}] {int(share * 100):3}%  {', '.join(said)}"
 
 
-def human(count: float) -> str:
+def count(number: int, what: str) -> str:
+    """So many of something: 1 part, 1,234 parts."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def human(size: float) -> str:
     """A number of bytes with its unit: 12.3 MiB."""
-    if count < 1024:
-        return f"{count:.0f} B"
+    if size < 1024:
+        return f"{size:.0f} B"
     for unit in ("KiB", "MiB", "GiB", "TiB"):
-        count /= 1024
-        if count < 1024 or unit == "TiB":
+        size /= 1024
+        if size < 1024 or unit == "TiB":
             break
-    return f"{count:.1f} {unit}"
+    return f"{size:.1f} {unit}"
 
 
 def clock(seconds: float) -> str:
