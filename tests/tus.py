@@ -218,7 +218,13 @@ class Running(uvicorn.Server):
 
     def __init__(self, app: Any, watch: Watch) -> None:
         config = uvicorn.Config(
-            watch.around(app), port=0, http="h11", ws="none", lifespan="on", log_config=None
+            watch.around(app),
+            port=0,
+            http="h11",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            timeout_graceful_shutdown=30,
         )
         super().__init__(config)
         self.watch = watch
