@@ -23,6 +23,7 @@ from .discarding import Discarding
 from .errors import UsageError
 from .options import KiB
 from .state import UploadResult
+from .stats import WriteStats
 from .writer import S3Writer
 
 # Small writes are gathered in C up to this; larger ones go straight into a part. From 64 KiB on
@@ -136,6 +137,11 @@ class _Face(Discarding):
     def result(self) -> UploadResult:
         """Where and what the published object is; `ValueError` until there is one."""
         return self._below().result
+
+    @property
+    def stats(self) -> WriteStats:
+        """How the writing has gone so far, in numbers: `S3Writer.stats`."""
+        return self._below().stats
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} on {self._below()!r}>"

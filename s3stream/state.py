@@ -111,13 +111,14 @@ class UploadResult:
 
 
 class UploadState:
-    """One upload's phase, id, accepted parts and first error."""
+    """One upload's phase, id, accepted parts and their bytes, first error."""
 
     def __init__(self) -> None:
         self.phase = Phase.FRESH
         self.upload_id: str | None = None
         self.error: BaseException | None = None
         self.result: UploadResult | None = None
+        self.bytes_accepted = 0
         self._receipts: dict[int, Receipt] = {}
 
     def on(self, event: Event) -> None:
@@ -137,7 +138,9 @@ class UploadState:
             self.accept(receipt)
 
     def accept(self, receipt: Receipt) -> None:
-        """Keep the store's word for a part."""
+        """Keep the store's word for a part; one that was sent again counts once."""
+        before = self._receipts.get(receipt.part_number)
+        self.bytes_accepted += receipt.size - (0 if before is None else before.size)
         self._receipts[receipt.part_number] = receipt
 
     def fail(self, error: BaseException) -> None:
