@@ -13,7 +13,7 @@ SCHEMES = ("s3stream", "s3")
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-points-naming.html
 # https://docs.aws.amazon.com/AmazonS3/latest/userguide/S3OutpostsIAM.html
 _ARN = re.compile(
-    r"(arn:[^:/]+:s3[^:/]*:[^:/]*:[^:/]+:(?:outpost[/:][^/:]+[/:])?(?:accesspoint|bucket)[/:][^/:]+)"
+    r"(arn:[^:/]+:s3[^:/]*:[^:/]*:[^:/]+:(?:outpost[/:][^/:]+[/:])?accesspoint[/:][^/:]+)"
     r"(?:/(.*))?",
     re.DOTALL,
 )
