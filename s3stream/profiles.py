@@ -76,9 +76,10 @@ _BY_NAME = {profile.name: profile for profile in (GENERIC, *PROFILES)}
 
 def profile_named(name: object) -> Profile:
     """Look a store up by its name. Raises `UsageError`, with the nearest one, for none of ours."""
-    found = _BY_NAME.get(name) if isinstance(name, str) else None
+    called = name.lower() if isinstance(name, str) else ""
+    found = _BY_NAME.get(called) if called == name else None
     if found is None:
-        near = difflib.get_close_matches(str(name).lower(), _BY_NAME, 1, 0.5)
+        near = difflib.get_close_matches(called, _BY_NAME, 1, 0.5)
         meant = f", did you mean {near[0]!r}?" if near else ""
         raise UsageError(f"store={name!r}: expected one of {', '.join(map(repr, _BY_NAME))}{meant}")
     return found

@@ -48,6 +48,7 @@ class Connected(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no type
         self._writing = writing
         parameters = {} if s3_additional_kwargs is None else s3_additional_kwargs
         WriteOptions(**with_defaults(named or GENERIC, writing), s3_additional_kwargs=parameters)
+        WriteOptions(**with_defaults(named or GENERIC, writing), s3_additional_kwargs=parameters)
         self._parameters = {**parameters, **by_name}
         self._given_client = client
         self._named = named
