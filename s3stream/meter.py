@@ -54,10 +54,11 @@ class Meter:
                     f"callback={callback!r}: expected one of fsspec's, with set_size() and"
                     " relative_update(), such as fsspec.callbacks.TqdmCallback()"
                 )
+        self._whole = Stopwatch(running=True)
         self.waiting = Stopwatch()
         self.idle = Stopwatch(running=True)
-        self._whole = Stopwatch(running=True)
         self._callback = callback
+        self.listens = callback is not None
         self._size: int | None = None
         self._told = 0
         self._final: WriteStats | None = None
@@ -82,14 +83,15 @@ class Meter:
         """All of it in numbers; after the end, those of the end."""
         if self._final is not None:
             return self._final
+        producer, uplink = self.waiting.seconds, self.idle.seconds  # parts of the whole
         return WriteStats(
             bytes=accepted,
             parts=parts,
             retries=tally.retries,
             throttled=tally.throttled,
             seconds=self._whole.seconds,
-            producer_waited=self.waiting.seconds,
-            uplink_waited=self.idle.seconds,
+            producer_waited=producer,
+            uplink_waited=uplink,
         )
 
     def end(self, what: str, became: str, stats: WriteStats) -> None:

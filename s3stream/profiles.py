@@ -49,24 +49,28 @@ PROFILES = (
     Profile("seaweedfs"),
     # Seen: takes parts of any size; keeps no checksums.
     Profile("rclone"),
-    # Seen: as S3. The host name: https://docs.localstack.cloud/aws/services/s3/
+    # Seen: as S3. The host name:
+    # https://hashnode.localstack.cloud/efficient-localstack-s3-endpoint-configuration
     Profile("localstack", r"(.+\.)?localhost\.localstack\.cloud"),
-    # https://min.io/docs/minio/linux/operations/concepts/thresholds.html: "Maximum number of parts
-    # per upload: 10,000", "Part size range: 5 MiB to 5 GiB. Last part can be 0 B to 5 GiB".
+    # https://min.io/docs/minio/kubernetes/eks/operations/concepts/thresholds.html: "Maximum number
+    # of parts per upload: 10,000", "Part size range: 5 MiB to 5 GiB".
     Profile("minio", r"play\.min\.io"),
     # https://developers.cloudflare.com/r2/objects/multipart-objects/: "All parts except the last
     # one must be the same size", "at least 5MiB but no larger than 5GiB", 10,000 parts.
-    # https://developers.cloudflare.com/r2/api/s3/api/: "the region for an R2 bucket is auto".
-    # https://developers.cloudflare.com/r2/platform/release-notes/, 2025-07-03: CRC64NVME and
-    # FULL_OBJECT for multipart uploads. Jurisdictions have endpoints of their own:
+    # https://developers.cloudflare.com/r2/api/s3/api/: "the region for an R2 bucket is auto"; of
+    # checksums of the whole object (FULL_OBJECT) it has CRC64NVME, which is our default, and not
+    # CRC32 nor CRC32C. Jurisdictions have endpoints of their own (….eu.r2.cloudflarestorage.com):
     # https://developers.cloudflare.com/r2/reference/data-location/
     Profile("r2", r".+\.r2\.cloudflarestorage\.com", {"equal_parts": True}, region="auto"),
-    # https://cloud.google.com/storage/quotas, "XML API multipart uploads": 10,000 parts of 5 MiB to
-    # 5 GiB. https://cloud.google.com/storage/docs/aws-simple-migration: "Cloud Storage processes
-    # x-amz-* headers that have an x-goog-* equivalent", and S3's checksums have none.
+    # https://cloud.google.com/storage/quotas: 10,000 parts of 5 MiB to 5 GiB.
+    # https://cloud.google.com/storage/docs/multipart-uploads: "Preconditions are not supported in
+    # the requests", which is found out by trying.
+    # https://cloud.google.com/storage/docs/aws-simple-migration: "Cloud Storage processes x-amz-*
+    # headers that have an x-goog-* equivalent", and S3's checksums have none.
     Profile("gcs", r"(.+\.)?storage\.googleapis\.com", {"checksum": None}),
     # https://www.scaleway.com/en/docs/object-storage/api-cli/multipart-uploads/: "1 to 1000 parts
-    # per object", "5 MB to 5 GB per part (except for the last one)".
+    # per object", "5 MB to 5 GB per part (except for the last one)". Checksums are as S3's:
+    # https://www.scaleway.com/en/docs/object-storage/reference-content/supported-checksums/
     Profile("scaleway", r"s3\.[a-z0-9-]+\.scw\.cloud", {"max_parts": 1_000}),
 )
 

@@ -127,7 +127,8 @@ class Transfer:
                 self._carrier.send(part)
                 self.raise_if_failed()
                 self._carrier.tell()
-            self._carrier.tell()
+            if self._meter.listens:
+                self._carrier.tell()
             # A signal handler may have discarded in the middle of this very call.
             self._carrier.cancellation.check()
         except BaseException as error:
@@ -283,6 +284,8 @@ class Transfer:
         for event in (Event.PREPARE, Event.PUBLISH):
             self._state.on(event)
         self._state.commit(result)
+        self._meter.tell_size(result.size)
+        self._carrier.tell()
 
     def discard(self, patience: Patience = THOROUGH) -> S3StreamError | None:
         """Publish nothing and remove what was sent; harmless when the transfer is over.

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 R2 = "https://0123456789abcdef.r2.cloudflarestorage.com"
 KEYS: dict[str, Any] = {"key": "k", "secret": "s", "skip_instance_cache": True}
 DATA = bytes_of(23 * MiB)
+SHORT = DATA[: 11 * MiB]
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
 
@@ -256,13 +257,13 @@ def test_every_way_of_writing_takes_a_name(
     way: Callable[..., None],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    way(f"s3://{bucket}/{key}", DATA, store="gcs", **proxied.storage_options())
-    assert content(seaweedfs, bucket, key) == DATA
+    way(f"s3://{bucket}/{key}", SHORT, store="gcs", **proxied.storage_options())
+    assert content(seaweedfs, bucket, key) == SHORT
     assert proxy.count("UploadPart") >= 2
     assert of_checksums(proxy) == set()
-    way(f"s3://{bucket}/{key}", DATA, store="gcs", checksum="crc32", **proxied.storage_options())
+    way(f"s3://{bucket}/{key}", SHORT, store="gcs", checksum="crc32", **proxied.storage_options())
     assert "x-amz-checksum-crc32" in of_checksums(proxy)
-    assert content(seaweedfs, bucket, key) == DATA
+    assert content(seaweedfs, bucket, key) == SHORT
 
 
 @BY_EACH
@@ -277,7 +278,7 @@ def test_a_wrong_name_is_refused_before_any_request(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match=r"store='r3': .*did you mean 'r2'"):
-        way(f"s3://{bucket}/{key}", DATA, store="r3", **proxied.storage_options())
+        way(f"s3://{bucket}/{key}", SHORT, store="r3", **proxied.storage_options())
     assert proxy.log == []
 
 
@@ -374,7 +375,7 @@ def test_unfinished_uploads_are_looked_for_with_the_same_options(
 
 
 def test_the_readme_has_a_row_for_each() -> None:
-    table = README.split("## Stores")[1].split("\n## ")[0]
+    table = README.split("## Stores")[1].split("\n## ")[0].split("|--")[-1]
     rows = dict(re.findall(r"^\| `(\w+)` \|(.*)\|$", table, re.MULTILINE))
     assert set(rows) == {profile.name for profile in PROFILES}
     for profile in PROFILES:

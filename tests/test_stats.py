@@ -244,7 +244,8 @@ def test_a_producer_that_waits_for_memory_waits_for_the_uplink(
     file = start(proxied, bucket, key, memory=3 * PART, buffering=0)
     with running(lambda: file.write(DATA + DATA)):
         proxy.wait_for("UploadPart", 1)
-        until(lambda: bool(file.stats.producer_waited > 0))
+        waited = file.stats.producer_waited
+        until(lambda: bool(file.stats.producer_waited > waited))
         hold.release()
     file.close()
     assert proxy.in_flight_peak("UploadPart") < 24
@@ -341,6 +342,25 @@ def test_the_file_system_tells_of_local_files_and_of_bytes(
     told = Told()
     fs.pipe_file(f"{bucket}/{key}", b"bytes", callback=told)
     assert (told.sizes, told.value) == ([5], 5)
+
+
+def test_what_was_published_unheard_is_told_when_it_is_found(
+    proxied: Server, proxy: Proxy, bucket: str, key: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "file.json"
+    retries = {"retries": {"mode": "standard", "total_max_attempts": 1}}
+    options: dict[str, Any] = {"checkpoint": path, "config_kwargs": retries}
+    proxy.inject("CompleteMultipartUpload", LoseAnswer())
+    proxy.inject("HeadObject", Answer(403, "AccessDenied"))
+    file = start(proxied, bucket, key, **options)
+    file.write(DATA)
+    with pytest.raises(s3stream.UncertainError):
+        file.close()
+    assert len(proxy.injected) == 2
+    told = Told()
+    with start(proxied, bucket, key, callback=told, **options) as file:
+        assert (told.sizes, told.value) == ([len(DATA)], len(DATA))
+    assert (file.stats.bytes, file.stats.parts) == (len(DATA), 3)
 
 
 def test_in_a_transaction_it_is_told_of_the_parts_and_of_the_rest_at_its_end(
