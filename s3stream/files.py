@@ -148,7 +148,11 @@ class _Face(Discarding):
 
 
 class S3BufferedWriter(_Face, io.BufferedWriter):
-    """A binary file whose small writes are gathered in C; closing it closes the `S3Writer`."""
+    """What `s3stream.open` gives for `wb`: a binary file whose small writes are gathered in C.
+
+    An `io.BufferedWriter` on top of an `S3Writer` (`raw`), and closing it closes that. The object
+    appears when it is closed, whole, or not at all: see `S3Writer`.
+    """
 
     raw: S3Writer
 
@@ -170,7 +174,9 @@ class S3BufferedWriter(_Face, io.BufferedWriter):
 
 
 class S3CompressedWriter(_Face, io.BufferedIOBase):
-    """A binary file that compresses by one of fsspec's registered compressions.
+    """What `s3stream.open(compression=)` gives: a binary file that compresses what is written.
+
+    By one of fsspec's registered compressions, on top of an `S3BufferedWriter`.
 
     Closing it ends the compressed stream and closes the file underneath, which most compressing
     files do not do by themselves.
@@ -268,7 +274,10 @@ _flush_text = io.TextIOWrapper.flush
 
 
 class S3TextWriter(_Face, io.TextIOWrapper):
-    """A text file on top of one of our binary files."""
+    """What `s3stream.open` gives for `w`: a text file on top of one of our binary files.
+
+    An `io.TextIOWrapper`; two threads may write to it, whole strings each.
+    """
 
     def __init__(
         self, file: S3BufferedWriter | S3CompressedWriter, *args: Any, **more: Any

@@ -118,8 +118,9 @@ def open(
 
     `buffering=0` gives the raw `S3Writer`; by default small writes are gathered in C.
     `compression` is the name of one of fsspec's, or `"infer"` from the key. `client` is a boto3 S3
-    client; `options` are the file system's (`endpoint_url=`, `profile=`, …), `WriteOptions` fields
-    (`part_size=`, …) and S3's own parameters (`StorageClass=`, …).
+    client; `options` are the file system's (`endpoint_url=`, `profile=`, …; `store="r2"` names a
+    store whose endpoint does not tell what it is), `WriteOptions` fields (`part_size=`, …) and S3's
+    own parameters (`StorageClass=`, …).
 
     The object appears at `close()`, whole, or not at all; `commit()` publishes at once, `discard()`
     never. Raises `UsageError` (a `ValueError`) before any request when an argument is wrong.

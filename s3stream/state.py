@@ -99,7 +99,14 @@ class Checksum:
 
 @dataclass(frozen=True)
 class UploadResult:
-    """A published object. `parts` is 0 for a single PutObject; `version_id` where there are any."""
+    """A published object, as the store has it.
+
+    `etag`: with its quotes, as the store gives it.
+    `version_id`: None where the bucket keeps no versions.
+    `size`: bytes of the object.
+    `parts`: parts that it was made of, 0 for a single PutObject.
+    `checksum`: of the whole object, None where there is none.
+    """
 
     bucket: str
     key: str

@@ -379,11 +379,10 @@ class S3Writer(Discarding, io.RawIOBase):
         self.closed = door is not _Door.OPEN
 
     def _shut(self) -> None:
-        was_shut = self._is_shut()
         self._turn(_Door.SHUT)
         self._handled_at_open = None
         endings.forget(self)
-        if not was_shut and not self._is_forked():
+        if not self._is_forked():
             self._transfer.end(f"{self.name} at {self._store}" if self._store else self.name)
 
     def _is_shut(self) -> bool:

@@ -227,6 +227,7 @@ def test_while_a_part_is_held_the_producer_waits_and_then_the_uplink_for_the_pro
         assert file.stats.uplink_waited == idle  # there is something on its way
         assert producer.is_alive()
         hold.release()
+    until(lambda: bool(file.stats.uplink_waited > idle))  # all of it is there, and no more comes
     file.close()
     stats = file.stats
     assert stats.producer_waited > 0
