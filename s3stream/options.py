@@ -43,7 +43,7 @@ class WriteOptions:
     `reserve`: the last part is never smaller than this, unless the whole object is; for stores
     that ask it, and for uploads that are to be continued. At most `part_size`.
     `size_hint`: the expected length of the object, if known: parts are planned evenly for it.
-    `max_concurrency`: parts in flight at once (24), and never more than its client keeps connections.
+    `max_concurrency`: parts in flight at once (24), no more than its client keeps connections.
     `memory`: the most bytes that this writer's parts hold in memory; by default 128 MiB, or three
     parts where `part_size` is large. Parts above a third of it wait in temporary files, and so do
     those for which all files of the process together leave no memory.
