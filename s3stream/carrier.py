@@ -189,15 +189,9 @@ class Carrier:
 
     def tell(self) -> None:
         """Tell of the bytes that the store has by now, where somebody wants to hear of it."""
-        self._meter.tell(self.accepted[0])
-
-    @property
-    def accepted(self) -> tuple[int, int]:
-        """Bytes and parts that the store has; of a published object, its own."""
-        result = self.state.result
-        if result is not None:
-            return result.size, result.parts
-        return self.state.bytes_accepted, self.state.parts_accepted
+        self._meter.tell(self.state.accepted[0])
+        if self.state.result is None:
+            self.cancellation.check()  # who was told may have discarded it
 
     def raise_error(self) -> None:
         """Raise the first error, if there is one by now."""

@@ -173,6 +173,13 @@ class UploadState:
         return tuple(self._receipts[number] for number in sorted(self._receipts))
 
     @property
+    def accepted(self) -> tuple[int, int]:
+        """Bytes and parts that the store has; of a published object, its own."""
+        if self.result is not None:
+            return self.result.size, self.result.parts
+        return self.bytes_accepted, self.parts_accepted
+
+    @property
     def parts_accepted(self) -> int:
         """How many parts the store has."""
         return len(self._receipts)

@@ -93,7 +93,7 @@ class Transfer:
     @property
     def stats(self) -> WriteStats:
         """How it goes, in numbers."""
-        return self._meter.read(*self._carrier.accepted, self._target.tally)
+        return self._meter.read(*self._state.accepted, self._target.tally)
 
     def end(self, what: str) -> None:
         """Nothing more comes: the numbers stand, and the log says them."""

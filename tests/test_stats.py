@@ -418,6 +418,32 @@ def test_an_error_of_the_callback_in_close_comes_through_and_nothing_is_publishe
     assert_nothing(seaweedfs, bucket, key)
 
 
+@pytest.mark.parametrize("told_of", [PART, len(DATA)], ids=["in write", "in close"])
+def test_a_callback_may_discard(seaweedfs: Server, bucket: str, key: str, told_of: int) -> None:
+    def produce() -> None:
+        file.write(DATA)
+        while told.value < told_of < len(DATA):
+            file.write(b"more")
+        file.close()
+
+    told = Told(lambda: file.discard() if told.value >= told_of else None)
+    file = start(seaweedfs, bucket, key, callback=told, buffering=0)
+    with pytest.raises(S3StreamError, match="discarded while it was written to"):
+        produce()
+    assert_nothing(seaweedfs, bucket, key)
+
+
+def test_a_callback_that_discards_what_is_there_does_no_harm(
+    seaweedfs: Server, bucket: str, key: str
+) -> None:
+    told = Told()
+    file = start(seaweedfs, bucket, key, callback=told)
+    told.then = file.discard
+    file.write(b"small")
+    file.close()
+    assert content(seaweedfs, bucket, key) == b"small"
+
+
 def test_with_a_checkpoint_what_was_sent_is_kept_all_the_same(
     seaweedfs: Server, bucket: str, key: str, tmp_path: Path
 ) -> None:
