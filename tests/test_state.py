@@ -62,6 +62,13 @@ def test_a_part_that_is_accepted_again_counts_once() -> None:
     assert state.accepted == (12, 2)
 
 
+def test_of_a_published_object_its_own_numbers_count() -> None:
+    state = UploadState()
+    state.on(Event.PUBLISH)
+    state.commit(dataclasses.replace(RESULT, size=7, parts=3))
+    assert state.accepted == (7, 3)
+
+
 def test_a_commit_on_its_way_can_neither_be_discarded_nor_begun_again() -> None:
     assert {event for phase, event in TABLE if phase is Phase.COMMITTING} == {
         Event.COMMIT,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from s3stream.errors import UsageError
@@ -50,6 +50,7 @@ ARNS = [
 
 @pytest.mark.parametrize("arn", ARNS)
 @given(key=st.text(min_size=1))
+@example("two\nlines/in it")
 def test_the_arn_of_an_access_point_stands_for_a_bucket(arn: str, key: str) -> None:
     assert split_uri(f"s3://{arn}/{key}") == (arn, key)
     assert split_path(f"{arn}/{key}") == (arn, key)
