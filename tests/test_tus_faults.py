@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from tests.looking import bytes_of, content
 from tests.test_tus import PART, part_of, the_object
 from tests.tus import (
     OCTETS,
+    SECONDS,
     assert_only_records,
     below,
     checksum_of,
@@ -334,3 +336,64 @@ def test_a_sweep_reads_no_record_that_cannot_have_expired(
     assert sweep(shelf, now, stop=lambda: True) == Swept(removed=0, kept=0, failed=0)
     assert sweep(shelf, now) == Swept(removed=0, kept=1, failed=0)
     assert proxy.count("GetObject") == 1
+
+
+def test_a_server_sweeps_by_itself(seaweedfs: Server, bucket: str, key: str) -> None:
+    with serving(seaweedfs, bucket, key) as client:
+        client.request("POST", "", b"abc", OCTETS, Upload_Length="3")
+        kept = client.create(3)
+    often = timedelta(milliseconds=50)
+    with serving(seaweedfs, bucket, key, expires=timedelta(seconds=1)) as client:
+        client.request("POST", "", b"abc", OCTETS, Upload_Length="4")
+        with serving(seaweedfs, bucket, key, expires=timedelta(seconds=1), sweep_every=often):
+            deadline = time.monotonic() + SECONDS
+            while uploads_below(seaweedfs, bucket, key):
+                assert time.monotonic() < deadline
+        assert client.head(kept).status == 200
+    assert len(below(seaweedfs, bucket, key)) == 3
+
+
+def test_nobody_waits_for_a_sweep_to_end(
+    proxied: Server, proxy: Proxy, bucket: str, key: str
+) -> None:
+    hold = Hold()
+    proxy.inject("ListObjectsV2", hold, times=None)
+    with running(proxied, bucket, key, sweep_every=timedelta(milliseconds=50)) as server:
+        server.start()
+        proxy.wait_for("ListObjectsV2")
+    # It has ended, and the sweep has not.
+    assert proxy.in_flight("ListObjectsV2") == 1
+    hold.event.set()
+
+
+def test_a_server_that_runs_out_of_patience_keeps_what_it_was_given(
+    seaweedfs: Server, bucket: str, key: str
+) -> None:
+    with running(seaweedfs, bucket, key) as server:
+        client = server.start()
+        url = client.create(len(DATA))
+        half = client.half(url, 0, len(DATA))
+        half.send(DATA[:1000])
+        server.watch.wait_until(lambda watch: watch.given[-1:] >= [1000])
+        # As uvicorn ends of which nobody tells us.
+        server.config.timeout_graceful_shutdown = 0
+        server.should_exit = True
+        server.watch.wait_until(lambda watch: watch.ended == 2)
+        half.hang_up()
+    with serving(seaweedfs, bucket, key) as client:
+        assert client.offset(url) == 1000
+        client.send(url, DATA, len(DATA), 1000)
+    assert the_object(seaweedfs, bucket, key) == DATA
+
+
+def test_a_hook_that_fails_takes_no_object_along(seaweedfs: Server, bucket: str, key: str) -> None:
+    async def after_finish(upload: Any) -> None:
+        raise ZeroDivisionError
+
+    with serving(seaweedfs, bucket, key, after_finish=after_finish) as client:
+        url = client.create(3)
+        assert client.patch(url, 0, b"abc").status == 500
+        assert client.offset(url) == 3
+        assert client.request("POST", "", b"abc", OCTETS, Upload_Length="3").status == 500
+    assert len(finished(seaweedfs, bucket, key)) == 2
+    assert_only_records(seaweedfs, bucket, key)

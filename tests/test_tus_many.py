@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from tests.faults import Hold
 from tests.looking import bytes_of, content
 from tests.test_tus import PART
-from tests.tus import Process, assert_only_records, below, checksum_of, running, serving
+from tests.tus import Process, assert_only_records, below, checksum_of, has_locks, running, serving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,9 +54,9 @@ def answer():
     for line in sys.stdin:
         print(peak(), flush=True)
 
-bucket, prefix, budget = sys.argv[1:]
+bucket, prefix, budget, locks = sys.argv[1:]
 s3stream.limit_memory(int(budget))
-app = application(bucket, prefix=prefix, path="/files")
+app = application(bucket, prefix=prefix, path="/files", lock=locks == "locks")
 listener = socket.create_server(("127.0.0.1", 0))
 url = f"http://127.0.0.1:{listener.getsockname()[1]}/files"
 print(json.dumps({"url": url}), flush=True)
@@ -91,10 +91,9 @@ def send(half: Half, data: bytes) -> None:
 def test_many_uploads_at_once_stay_within_the_budget_and_lose_nothing(
     store: Server, bucket: str, key: str
 ) -> None:
-    if store.name == "rclone":
-        pytest.skip("a server without locks has nothing else to show here")
     datas = [bytes_of(MIB << 20, seed=number) for number in range(UPLOADS)]
-    command = [sys.executable, "-c", SERVER, bucket, f"{key}/", str(BUDGET)]
+    locks = "locks" if has_locks(store) else "none"
+    command = [sys.executable, "-c", SERVER, bucket, f"{key}/", str(BUDGET), locks]
     server = Process(command, store, stdin=subprocess.PIPE)
     try:
         upload(server.client, b"warm")

@@ -20,6 +20,7 @@ from urllib.parse import urljoin, urlsplit
 import uvicorn
 
 from s3stream.tus import application
+from tests.servers import CANNOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, MutableMapping
@@ -218,7 +219,13 @@ class Running(uvicorn.Server):
 
     def __init__(self, app: Any, watch: Watch) -> None:
         config = uvicorn.Config(
-            watch.around(app), port=0, http="h11", ws="none", lifespan="on", log_config=None
+            watch.around(app),
+            port=0,
+            http="h11",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            timeout_graceful_shutdown=30,
         )
         super().__init__(config)
         self.watch = watch
@@ -251,7 +258,11 @@ class Running(uvicorn.Server):
 
 def options_for(store: Server) -> dict[str, Any]:
     """What a server at this store is made with; without locks where it can have none."""
-    return {**store.storage_options(), **({"lock": False} if store.name == "rclone" else {})}
+    return {**store.storage_options(), **({} if has_locks(store) else {"lock": False})}
+
+
+def has_locks(store: Server) -> bool:
+    return not {"if-match-put", "if-none-match-put"} & CANNOT[store.name]
 
 
 @contextmanager

@@ -79,7 +79,7 @@ class Serving:
         except Refused as refused:
             response = _said(refused)
         except S3StreamError as error:
-            response = _said(_refusal_for(error, request))
+            response = _said(self._refusal_for(error, request))
         response.headers["Tus-Resumable"] = VERSION
         return response
 
@@ -157,6 +157,25 @@ class Serving:
         rules = self._work.rules
         return Writing(self._shelf, name, patch, rules.max_size, rules.expiry)
 
+    def _refusal_for(self, error: S3StreamError, request: Request) -> Refused:
+        """What a client hears of an error of the store: what to do. What it was, the log says."""
+        if isinstance(error, LockedError):
+            return Refused(
+                423, "another request is about this upload; ask again", {"Retry-After": "1"}
+            )
+        if isinstance(error, TooLargeError) and self._shelf.options.spool is not False:
+            return Refused(413, "the store takes no object of this size")
+        if isinstance(error, (AlreadyExistsError, PreconditionError)):
+            return Refused(403, "there is an object of this name, and it is not to be replaced")
+        if isinstance(error, UsageError):
+            raise error  # the server's own mistake: 500, and its traceback in the log
+        _log.error("tus: %s: %s", request.method, error)
+        return Refused(
+            503,
+            "the store did not take it; ask with HEAD from where to go on",
+            {"Retry-After": "1"},
+        )
+
 
 def _id_in(request: Request) -> str:
     upload_id: str = request.path_params["upload_id"]
@@ -167,21 +186,3 @@ def _id_in(request: Request) -> str:
 
 def _said(refused: Refused) -> Response:
     return PlainTextResponse(f"{refused.sentence}\n", refused.status, refused.headers)
-
-
-def _refusal_for(error: S3StreamError, request: Request) -> Refused:
-    """What a client hears of an error of the store: what to do. What it was, the log says."""
-    if isinstance(error, LockedError):
-        return Refused(423, "another request is about this upload; ask again", {"Retry-After": "1"})
-    if isinstance(error, TooLargeError):
-        return Refused(413, "the store takes no object of this size")
-    if isinstance(error, (AlreadyExistsError, PreconditionError)):
-        return Refused(403, "there is an object of this name, and it is not to be replaced")
-    if isinstance(error, UsageError):
-        raise error  # the server's own mistake: 500, and its traceback in the log
-    _log.error("tus: %s: %s", request.method, error)
-    return Refused(
-        503,
-        "the store did not take it; ask with HEAD from where to go on",
-        {"Retry-After": "1"},
-    )

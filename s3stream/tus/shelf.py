@@ -78,7 +78,7 @@ class Shelf:
         self._below = f"{prefix}{FOLDER}/"
         # Of this process: asked first, because it costs nothing.
         self._at_work: set[str] = set()
-        self._changed = threading.Lock()
+        self._changed = threading.Condition()
 
     def key_of_part(self, name: str) -> str:
         """The key of an object that is there only to be joined with others."""
@@ -185,7 +185,7 @@ class Shelf:
     @contextmanager
     def _here(self, name: str) -> Iterator[None]:
         with self._changed:
-            if name in self._at_work:
+            if not self._changed.wait_for(lambda: name not in self._at_work, _PATIENCE_SECONDS):
                 raise LockedError(
                     "another request to this server is about this upload",
                     bucket=self.bucket,
@@ -197,6 +197,7 @@ class Shelf:
         finally:
             with self._changed:
                 self._at_work.discard(name)
+                self._changed.notify_all()
 
     def _taken(self, name: str) -> StoreLock:
         lock = StoreLock(

@@ -118,6 +118,11 @@ class Work:
                 await self.run(writing.break_off)
                 raise why
             await self.run(writing.end)
+        except asyncio.CancelledError as cancelled:
+            # The server that we run in waits no longer. What has come is kept all the same.
+            error = cancelled
+            await self.run(writing.break_off)
+            raise
         except BaseException as caught:
             error = caught
             raise
