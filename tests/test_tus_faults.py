@@ -219,6 +219,27 @@ def test_a_server_that_stood_still_publishes_nothing(
     assert_only_records(seaweedfs, bucket, key)
 
 
+def test_a_server_whose_lock_was_taken_asks_before_it_publishes(
+    seaweedfs: Server, bucket: str, key: str
+) -> None:
+    with (
+        running(seaweedfs, bucket, key, lease=3600.0) as server,
+        serving(seaweedfs, bucket, key) as other,
+    ):
+        client = server.start()
+        url = client.create(10)
+        half = client.half(url, 0, 10)
+        half.send(b"01234")
+        server.watch.wait_until(lambda watch: watch.given[-1:] >= [5])
+        (lock,) = (name for name in below(seaweedfs, bucket, key) if name.endswith(".lock"))
+        seaweedfs.client().delete_object(Bucket=bucket, Key=f"{key}/{lock}")
+        assert other.patch(url, 0, b"abcdefghij").status == 204
+        half.send(b"56789")
+        assert half.reply().status == 423
+    assert the_object(seaweedfs, bucket, key) == b"abcdefghij"
+    assert_only_records(seaweedfs, bucket, key)
+
+
 @pytest.mark.parametrize("data", [b"small", DATA])
 @pytest.mark.parametrize("how", ["the store", "checksum"])
 def test_a_creation_with_bytes_that_fails_leaves_nothing(
