@@ -373,7 +373,8 @@ def test_importing_s3stream_starts_no_thread_and_brings_no_data_frames() -> None
         from pathlib import Path
         import s3stream
         print([thread.name for thread in threading.enumerate()])
-        print(sorted({"numpy", "pandas", "polars", "pyarrow"} & sys.modules.keys()))
+        heavy = {"numpy", "pandas", "polars", "pyarrow", "starlette", "uvicorn"}
+        print(sorted(heavy & sys.modules.keys()))
         tasks = Path("/proc/self/task")
         print(len(list(tasks.iterdir())) if tasks.exists() else 1)  # C's own threads, on Linux
     """

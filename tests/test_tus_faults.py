@@ -16,6 +16,7 @@ from tests.test_tus import PART, part_of, the_object
 from tests.tus import (
     OCTETS,
     SECONDS,
+    age,
     assert_only_records,
     below,
     checksum_of,
@@ -219,6 +220,27 @@ def test_a_server_that_stood_still_publishes_nothing(
     assert_only_records(seaweedfs, bucket, key)
 
 
+def test_a_server_whose_lock_was_taken_asks_before_it_publishes(
+    seaweedfs: Server, bucket: str, key: str
+) -> None:
+    with (
+        running(seaweedfs, bucket, key, lease=3600.0) as server,
+        serving(seaweedfs, bucket, key) as other,
+    ):
+        client = server.start()
+        url = client.create(10)
+        half = client.half(url, 0, 10)
+        half.send(b"01234")
+        server.watch.wait_until(lambda watch: watch.given[-1:] >= [5])
+        (lock,) = (name for name in below(seaweedfs, bucket, key) if name.endswith(".lock"))
+        seaweedfs.client().delete_object(Bucket=bucket, Key=f"{key}/{lock}")
+        assert other.patch(url, 0, b"abcdefghij").status == 204
+        half.send(b"56789")
+        assert half.reply().status == 423
+    assert the_object(seaweedfs, bucket, key) == b"abcdefghij"
+    assert_only_records(seaweedfs, bucket, key)
+
+
 @pytest.mark.parametrize("data", [b"small", DATA])
 @pytest.mark.parametrize("how", ["the store", "checksum"])
 def test_a_creation_with_bytes_that_fails_leaves_nothing(
@@ -340,17 +362,18 @@ def test_a_sweep_reads_no_record_that_cannot_have_expired(
 
 def test_a_server_sweeps_by_itself(seaweedfs: Server, bucket: str, key: str) -> None:
     with serving(seaweedfs, bucket, key) as client:
-        client.request("POST", "", b"abc", OCTETS, Upload_Length="3")
         kept = client.create(3)
+        url = client.create(4)
+        client.patch(url, 0, b"abc")
+    age(seaweedfs, bucket, key, url)
     often = timedelta(milliseconds=50)
-    with serving(seaweedfs, bucket, key, expires=timedelta(seconds=1)) as client:
-        client.request("POST", "", b"abc", OCTETS, Upload_Length="4")
-        with serving(seaweedfs, bucket, key, expires=timedelta(seconds=1), sweep_every=often):
-            deadline = time.monotonic() + SECONDS
-            while uploads_below(seaweedfs, bucket, key):
-                assert time.monotonic() < deadline
+    with serving(seaweedfs, bucket, key, expires=timedelta(0), sweep_every=often) as client:
+        deadline = time.monotonic() + SECONDS
+        while client.head(url).status != 404:
+            assert time.monotonic() < deadline
         assert client.head(kept).status == 200
-    assert len(below(seaweedfs, bucket, key)) == 3
+    assert len(below(seaweedfs, bucket, key)) == 1
+    assert uploads_below(seaweedfs, bucket, key) == []
 
 
 def test_nobody_waits_for_a_sweep_to_end(

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from tests.faults import Hold
 from tests.looking import bytes_of, content
 from tests.test_tus import PART
-from tests.tus import Process, assert_only_records, below, checksum_of, has_locks, running, serving
+from tests.tus import Process, assert_only_records, below, checksum_of, has_locks, running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from s3stream.tus import Upload
     from tests.proxy import Proxy
     from tests.servers import Server
-    from tests.tus import Client, Half
+    from tests.tus import Client, Half, Reply, Running
 
 UPLOADS = int(os.environ.get("S3STREAM_TEST_TUS_UPLOADS", "10"))
 MIB = int(os.environ.get("S3STREAM_TEST_TUS_MIB", "2"))
@@ -39,20 +39,26 @@ RATE = float(os.environ.get("S3STREAM_TEST_TUS_RATE", "0"))
 EXAMPLES = int(os.environ.get("S3STREAM_TEST_TUS_EXAMPLES", "6"))
 BUDGET = 64 << 20
 
-# Answers one line for each line that it is asked: the most memory it has had, in KiB.
+# Answers one line for each line that it is asked: the most memory that it has had, in KiB. What
+# waits in temporary files is mapped, and none of it: the kernel may write it to the disk any time.
 SERVER = """
-import json, socket, sys, threading
+import json, socket, sys, threading, time
 import uvicorn
 import s3stream
 from s3stream.tus import application
 
-def peak():
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+peak = 0
+
+def look():
+    global peak
+    while True:
+        with open("/proc/self/status") as status:
+            peak = max(peak, next(int(x.split()[1]) for x in status if x.startswith("RssAnon")))
+        time.sleep(0.01)
 
 def answer():
     for line in sys.stdin:
-        print(peak(), flush=True)
+        print(peak, flush=True)
 
 bucket, prefix, budget, locks = sys.argv[1:]
 s3stream.limit_memory(int(budget))
@@ -60,7 +66,8 @@ app = application(bucket, prefix=prefix, path="/files", lock=locks == "locks")
 listener = socket.create_server(("127.0.0.1", 0))
 url = f"http://127.0.0.1:{listener.getsockname()[1]}/files"
 print(json.dumps({"url": url}), flush=True)
-threading.Thread(target=answer, daemon=True).start()
+for job in (look, answer):
+    threading.Thread(target=job, daemon=True).start()
 uvicorn.Server(uvicorn.Config(app, log_config=None)).run(sockets=[listener])
 """
 
@@ -144,11 +151,37 @@ def test_a_slow_store_slows_its_client_down(
     assert content(seaweedfs, bucket, f"{key}/{name}") == data
 
 
+class Asked:
+    """A server, and how many requests with a body it was sent."""
+
+    def __init__(self, server: Running) -> None:
+        self.client = server.start()
+        self._watch = server.watch
+        self._sent = 0
+
+    def create(self, length: int | None, name: str) -> str:
+        self._sent += 1
+        return self.client.create(length, {"filename": name})
+
+    def patch(self, url: str, offset: int, data: bytes, **headers: str) -> Reply:
+        self._sent += 1
+        return self.client.patch(url, offset, data, **headers)
+
+    def break_off(self, url: str, offset: int, data: bytes) -> int:
+        """Send that and one byte less than was said; where the upload stands when that is over."""
+        self._sent += 1
+        half = self.client.half(url, offset, len(data) + 1)
+        half.send(data)
+        half.hang_up()
+        self._watch.wait_until(lambda watch: watch.ended == self._sent)
+        return self.client.offset(url)
+
+
 @pytest.fixture(scope="module")
-def two_servers(seaweedfs: Server, bucket: str) -> Iterator[list[Client]]:
+def two_servers(seaweedfs: Server, bucket: str) -> Iterator[list[Asked]]:
     with ExitStack() as stack:
         yield [
-            stack.enter_context(serving(seaweedfs, bucket, "many", naming=by_filename))
+            Asked(stack.enter_context(running(seaweedfs, bucket, "many", naming=by_filename)))
             for _ in range(2)
         ]
 
@@ -177,47 +210,34 @@ STEPS = st.lists(
 def test_an_upload_is_what_was_told_of_it_whatever_happens(
     seaweedfs: Server,
     bucket: str,
-    two_servers: list[Client],
+    two_servers: list[Asked],
     steps: list[tuple[int, str, int]],
     deferred: bool,
 ) -> None:
     whole = bytes_of(1 + sum(size for size, _, _ in steps))
-    client = two_servers[0]
+    server = two_servers[0]
     name = uuid.uuid4().hex
-    url = client.create(None if deferred else len(whole), {"filename": name})
+    url = server.create(None if deferred else len(whole), name)
     at = 0
     for size, how, which in steps:
-        client = two_servers[which]
+        server = two_servers[which]
         data = whole[at : at + size]
         if how == "broken off":
-            half = client.half(url, at, size + 1)
-            half.send(data)
-            half.hang_up()
-            offset = when_let_go(client, url)
+            offset = server.break_off(url, at, data)
             assert at <= offset <= at + size
             at = offset
-            continue
-        if how == "elsewhere":
-            reply = client.patch(url, at + 1, b"")
+        elif how == "elsewhere":
+            reply = server.patch(url, at + 1, b"")
             assert (reply.status, reply.offset) == (409, at)
         elif how == "wrong checksum":
-            reply = client.patch(url, at, data, **checksum_of(data + b"x"))
+            reply = server.patch(url, at, data, **checksum_of(data + b"x"))
             assert reply.status == 460
         else:
             said = checksum_of(data) if how == "checksum" else {}
-            reply = client.patch(url, at, data, **said)
+            reply = server.patch(url, at, data, **said)
             assert (reply.status, reply.offset) == (204, at + size)
             at += size
-        assert client.offset(url) == at
+        assert two_servers[1 - which].client.offset(url) == at
     said = {"Upload-Length": str(len(whole))} if deferred else {}
-    assert client.patch(url, at, whole[at:], **said).status == 204
+    assert server.patch(url, at, whole[at:], **said).status == 204
     assert content(seaweedfs, bucket, f"many/{name}") == whole
-
-
-def when_let_go(client: Client, url: str) -> int:
-    """The offset as soon as no request is about the upload any more."""
-    while True:
-        before = client.offset(url)
-        # It changes nothing, and is refused while another one holds the upload, or has just left.
-        if client.patch(url, before, b"").status == 204:
-            return before

@@ -20,6 +20,8 @@ from urllib.parse import urljoin, urlsplit
 import uvicorn
 
 from s3stream.tus import application
+from s3stream.tus.record import name_of
+from tests.looking import content
 from tests.servers import CANNOT
 
 if TYPE_CHECKING:
@@ -139,8 +141,16 @@ class Client:
             assert reply.status == 204, reply
             at = reply.offset
 
-    def half(self, url: str, offset: int, size: int, method: str = "PATCH", **headers: str) -> Half:
-        """Begin to send `size` bytes."""
+    def half(
+        self,
+        url: str,
+        offset: int,
+        size: int,
+        first: bytes = b"",
+        method: str = "PATCH",
+        **headers: str,
+    ) -> Half:
+        """Begin to send `size` bytes, the `first` of them together with the head."""
         parts = urlsplit(urljoin(self.url, url))
         said = {
             "Host": parts.netloc,
@@ -152,7 +162,7 @@ class Client:
         }
         sock = socket.create_connection((parts.hostname or "", parts.port or 80), SECONDS)
         lines = "".join(f"{name}: {value}\r\n" for name, value in said.items() if value)
-        sock.sendall(f"{method} {parts.path} HTTP/1.1\r\n{lines}\r\n".encode())
+        sock.sendall(f"{method} {parts.path} HTTP/1.1\r\n{lines}\r\n".encode() + first)
         return Half(sock)
 
 
@@ -269,7 +279,11 @@ def has_locks(store: Server) -> bool:
 def running(store: Server, bucket: str, prefix: str, **options: Any) -> Iterator[Running]:
     """A server in this process, whose everything lies below `prefix`/."""
     app = application(
-        bucket, prefix=f"{prefix}/", path="/files", **{**options_for(store), **options}
+        bucket,
+        prefix=f"{prefix}/",
+        path="/files",
+        # A lease that does not run out however slow this machine is.
+        **{**options_for(store), "lease": 60.0, **options},
     )
     server = Running(app, Watch())
     try:
@@ -352,6 +366,14 @@ def finished(store: Server, bucket: str, prefix: str) -> list[str]:
     """The whole keys of the objects that are there for others."""
     names = below(store, bucket, prefix)
     return [f"{prefix}/{name}" for name in names if not name.startswith(".s3stream-tus/")]
+
+
+def age(store: Server, bucket: str, prefix: str, url: str) -> None:
+    """Let the time of an upload have run out."""
+    key = f"{prefix}/.s3stream-tus/uploads/{name_of(url.rpartition('/')[2])}.record"
+    record = json.loads(content(store, bucket, key))
+    aged = json.dumps({**record, "expires": 1.0}).encode()
+    store.client().put_object(Bucket=bucket, Key=key, Body=aged)
 
 
 def uploads_below(store: Server, bucket: str, prefix: str) -> list[str]:
