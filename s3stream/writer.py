@@ -292,8 +292,8 @@ class S3Writer(Discarding, io.RawIOBase):
         return self._transfer.peak_memory
 
     def __repr__(self) -> str:
-        store = f" at {self._store}" if self._store else ""
-        return f"<{type(self).__name__} {self.name}{store} {self._transfer.status}>"
+        store = f", store {self._store}" if self._store else ""
+        return f"<{type(self).__name__} {self.name} {self._transfer.status}{store}>"
 
     # -- how files end when nobody closes them
 
