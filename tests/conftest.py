@@ -40,7 +40,8 @@ def pytest_configure() -> None:
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
 
 
-def _stores() -> list[str]:
+def asked_stores() -> list[str]:
+    """The names of the stores that were asked for."""
     asked = os.environ.get("S3STREAM_TEST_STORES", "seaweedfs,rclone")
     return list(servers.NAMES) if asked == "all" else [name.strip() for name in asked.split(",")]
 
@@ -74,7 +75,7 @@ def seaweedfs(server_named: Callable[[str], Server]) -> Server:
     return server_named("seaweedfs")
 
 
-@pytest.fixture(scope="session", params=_stores())
+@pytest.fixture(scope="session", params=asked_stores())
 def store(request: pytest.FixtureRequest, server_named: Callable[[str], Server]) -> Server:
     """Each store in turn."""
     return server_named(request.param)

@@ -169,7 +169,7 @@ def test_paths_are_taken_with_either_scheme_and_with_none(fs: Any, root: str) ->
 
 def test_ls_shows_one_level(fs: Any, tree: str) -> None:
     assert fs.ls(tree, detail=False) == below(tree, "a.txt", "b.csv", "one", "two")
-    entries = {entry["name"]: entry for entry in fs.ls(f"s3stream://{tree}/")}
+    entries = {entry["name"]: entry for entry in fs.ls(f"s3stream://{tree}/", detail=True)}
     assert entries[f"{tree}/b.csv"]["type"] == "file"
     assert entries[f"{tree}/b.csv"]["size"] == 2
     assert entries[f"{tree}/one"]["type"] == "directory"
@@ -186,7 +186,7 @@ def test_ls_of_a_level_below_one_that_is_kept_shows_what_is_in_it(fs: Any, tree:
 
 
 def test_ls_of_an_object_shows_the_object(fs: Any, tree: str) -> None:
-    (entry,) = fs.ls(f"{tree}/one/c.txt")
+    (entry,) = fs.ls(f"{tree}/one/c.txt", detail=True)
     assert (entry["name"], entry["size"], entry["type"]) == (f"{tree}/one/c.txt", 3, "file")
 
 
@@ -195,7 +195,7 @@ def test_ls_without_a_bucket_shows_the_buckets(fs: Any, bucket: str, new_bucket:
     assert new_bucket not in fs.ls("s3stream://", detail=False)
     fs.mkdir(new_bucket)
     assert new_bucket in fs.ls("", detail=False)
-    assert {entry["type"] for entry in fs.ls("")} == {"directory"}
+    assert {entry["type"] for entry in fs.ls("", detail=True)} == {"directory"}
 
 
 @pytest.mark.parametrize("path", ["{root}", "{root}/x", "no-such-bucket-at-all"])
@@ -207,10 +207,11 @@ def test_ls_of_what_is_not_there_is_file_not_found(fs: Any, root: str, path: str
 
 
 def test_what_a_caller_does_to_a_listing_does_not_change_the_next(fs: Any, tree: str) -> None:
-    first = fs.ls(tree)
+    first = fs.ls(tree, detail=True)
     first[0]["size"] = -1
     first.clear()
-    assert [entry["size"] for entry in fs.ls(tree) if entry["type"] == "file"] == [1, 2]
+    again = fs.ls(tree, detail=True)
+    assert [entry["size"] for entry in again if entry["type"] == "file"] == [1, 2]
 
 
 def test_info_tells_objects_prefixes_and_buckets_apart(fs: Any, tree: str, bucket: str) -> None:
@@ -472,7 +473,7 @@ def test_a_new_directory_shows_in_a_kept_listing(fs: Any, store: Server, tree: s
     bucket, _, key = tree.partition("/")
     seen = store.client().list_objects_v2(Bucket=bucket, Prefix=f"{key}/", Delimiter="/")
     prefixes = [f"{bucket}/{entry['Prefix']}".rstrip("/") for entry in seen["CommonPrefixes"]]
-    entries = fs.ls(tree)
+    entries = fs.ls(tree, detail=True)
     assert [entry["name"] for entry in entries if entry["type"] == "directory"] == prefixes
 
 
@@ -581,7 +582,9 @@ def test_rm_recursive_of_a_bucket_removes_it_with_all_in_it(
 def test_folders_are_made_and_removed_without_a_trace(fs: Any, store: Server, tree: str) -> None:
     fs.mkdir(f"{tree}/new")
     fs.makedirs(f"{tree}/newer/still", exist_ok=True)
-    fs.rmdir(f"{tree}/two")  # not empty: stays
+    fs.rmdir(f"{tree}/newer/still")
+    with pytest.raises(FileExistsError, match="not empty"):
+        fs.rmdir(f"{tree}/two")
     assert keys_of(store, tree) == TREE.keys()
 
 

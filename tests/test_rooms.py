@@ -88,8 +88,9 @@ ROOMS = {
     ),
     "transaction": Room("cleanup errors files", "fsspec.transaction"),
     "fs": Room(
-        "errors files options predecessor store transaction uri writer", "fsspec os pathlib"
+        "errors files options predecessor store transaction uri writer", "fsspec glob os pathlib"
     ),
+    "registering": Room("errors fs uri", "fsspec.registry"),
     "resuming": Room(
         "beside checkpoint errors files fs journal keeping lock options state writer", "os"
     ),
@@ -107,8 +108,8 @@ ROOMS = {
         "fsspec.callbacks os",
     ),
     "__init__": Room(
-        "budget checkpoint endings errors files fs multipart opening options resuming sendfile"
-        " state uploads writer"
+        "budget checkpoint endings errors files fs multipart opening options registering resuming"
+        " sendfile state uploads writer"
     ),
 }
 
