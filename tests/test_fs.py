@@ -22,10 +22,9 @@ from hypothesis import strategies as st
 
 import s3stream
 from s3stream.options import MiB
-from tests.looking import content, uploads
+from tests.trees import TREE, assert_no_uploads, below, body_of, file_system, keys_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.proxy import Proxy
@@ -33,83 +32,6 @@ if TYPE_CHECKING:
 
 PART = 5 * MiB
 MANY = 12 * MiB  # three parts
-
-TREE = {
-    "a.txt": b"a",
-    "b.csv": b"bb",
-    "one/c.txt": b"ccc",
-    "one/deep/d.txt": b"dddd",
-    "one/deep/e.csv": b"eeeee",
-    "two/f.txt": b"ffffff",
-    "two/empty": b"",
-}
-
-
-def file_system(server: Server, **options: Any) -> Any:
-    """A file system of the test's own, which no other test has listed anything with."""
-    return fsspec.filesystem(
-        "s3stream", skip_instance_cache=True, **server.storage_options(), **options
-    )
-
-
-@pytest.fixture
-def fs(store: Server) -> Any:
-    return file_system(store)
-
-
-@pytest.fixture
-def sea(seaweedfs: Server) -> Any:
-    """For what does not depend on the store."""
-    return file_system(seaweedfs)
-
-
-@pytest.fixture
-def root(bucket: str, key: str) -> str:
-    return f"{bucket}/{key}"
-
-
-@pytest.fixture
-def tree(store: Server, bucket: str, key: str) -> str:
-    """TREE at the store, put there by another client; where."""
-    for name, body in TREE.items():
-        store.client().put_object(Bucket=bucket, Key=f"{key}/{name}", Body=body)
-    return f"{bucket}/{key}"
-
-
-@pytest.fixture
-def new_bucket(store: Server, key: str) -> Iterator[str]:
-    """The name of a bucket that is not there; what a test leaves in it is removed."""
-    name = "s3stream-" + key.rpartition("-")[2]
-    yield name
-    client = store.client()
-    if name in [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]:
-        for found in client.list_objects_v2(Bucket=name).get("Contents", []):
-            client.delete_object(Bucket=name, Key=found["Key"])
-        client.delete_bucket(Bucket=name)
-
-
-def keys_of(server: Server, path: str) -> set[str]:
-    """The keys below `path`, relative to it, as another client sees them."""
-    bucket, _, key = path.partition("/")
-    pages = server.client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key)
-    found = (entry["Key"] for page in pages for entry in page.get("Contents", ()))
-    return {name[len(key) + 1 :] for name in found}
-
-
-def body_of(server: Server, path: str) -> bytes:
-    bucket, _, key = path.partition("/")
-    return content(server, bucket, key)
-
-
-def assert_no_uploads(server: Server, path: str, *names: str) -> None:
-    bucket, _, key = path.partition("/")
-    for name in names:
-        assert uploads(server, bucket, f"{key}/{name}") == []
-
-
-def below(root: str, *names: str) -> list[str]:
-    return [f"{root}/{name}" for name in names]
-
 
 # --- found by fsspec -----------------------------------------------------------------------------
 

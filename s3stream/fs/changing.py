@@ -30,22 +30,22 @@ class Changing(BucketKeeping):
         without `recursive`, and the store's first refusal when all have been tried. Of a list of
         names none is looked at before: that were a request each.
         """
-        names: list[str] = []
+        objects: list[tuple[str, str]] = []
         emptied = []
         for name in self.expand_path(path):
             place = self._changeable(name)
             if recursive and maxdepth is None:
-                names += [f"{place.bucket}/{key}" for key in self._all_at(place.bucket, place.key)]
+                objects += [(place.bucket, key) for key in self._all_at(place.bucket, place.key)]
                 emptied += [] if place.key else [place.bucket]
             elif recursive:
-                names += self.find(name, maxdepth)
+                objects += map(self._key_of, self.find(name, maxdepth))
             else:
                 if not isinstance(path, list) and self.info(name)["type"] == "directory":
                     raise PrefixError(
                         "a prefix: recursive=True deletes all below it", **place.where
                     )
-                names.append(name)
-        self._delete(names)
+                objects.append(self._key_of(name))
+        self._delete(objects)
         for bucket in emptied:
             self._buckets().delete(bucket)
         self.invalidate_cache()
@@ -58,19 +58,24 @@ class Changing(BucketKeeping):
         """
         if isinstance(pathlist, str):
             raise UsageError(f"{pathlist!r}: expected a list of paths")
-        self._delete([self._strip_protocol(path) for path in pathlist], kwargs)
+        self._delete(map(self._key_of, pathlist), kwargs)
         self.invalidate_cache()
 
-    def _delete(self, paths: Iterable[str], given: dict[str, Any] | None = None) -> None:
+    def _key_of(self, path: str) -> tuple[str, str]:
+        place = self._changeable(path)
+        if not place.key:
+            raise UsageError(f"{path!r} names a bucket, not an object")
+        return place.bucket, place.key
+
+    def _delete(
+        self, objects: Iterable[tuple[str, str]], given: dict[str, Any] | None = None
+    ) -> None:
         by_bucket: dict[str, list[str]] = {}
-        for path in paths:
-            place = self._changeable(path)
-            if not place.key:
-                raise UsageError(f"{path!r} names a bucket, not an object")
-            by_bucket.setdefault(place.bucket, []).append(place.key)
-        objects = self._objects(self._with(given or {}))
+        for bucket, key in objects:
+            by_bucket.setdefault(bucket, []).append(key)
+        store = self._objects(self._with(given or {}))
         for bucket, keys in by_bucket.items():
-            objects.delete_many(bucket, keys)
+            store.delete_many(bucket, keys)
 
     def _all_at(self, bucket: str, key: str) -> list[str]:
         """The keys of the object itself and of all below it, console-made folders too."""

@@ -63,8 +63,7 @@ class Describing(Looking):
         """Give an object tags: `o` (overwrite) in the place of its own, `m` (merge) beside them."""
         if mode not in {"o", "m"}:
             raise UsageError(f"mode={mode!r}: expected 'o' to overwrite the tags or 'm' to merge")
-        place, facets = self._place(path), self._facets()
-        facets.put_tags(place, {**facets.tags(place), **tags} if mode == "m" else tags)
+        self._facets().put_tags(self._place(path), tags, merge=mode == "m")
 
     def chmod(self, path: str, acl: str, recursive: bool = False, **kwargs: Any) -> None:
         """Give an object or a bucket a canned ACL, with `recursive` all objects below too.

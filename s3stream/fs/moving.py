@@ -5,6 +5,7 @@ Only decides what becomes of what; copies and deletes by the layer below.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from glob import has_magic
 from typing import Any
@@ -42,12 +43,14 @@ class Moving(Changing):
         self.invalidate_cache()  # what is to be moved is what is there
         pairs = self._pairs(path1, path2, recursive, maxdepth)
         folders = [name for name, _ in pairs if self.info(name)["type"] == "directory"]
-        _refuse_losses(pairs, folders)
+        named = [path1] if isinstance(path1, (str, os.PathLike)) else list(path1)
+        roots = [*folders, *(self._strip_protocol(named) if recursive else ())]
+        _refuse_losses(pairs, roots, folders)
         objects = [pair for pair in pairs if pair[0] not in folders]
         markers = self._markers_of(folders) if recursive and maxdepth is None else []
         for source, dest in objects:
             self.cp_file(source, dest, **kwargs)
-        self._delete([*(source for source, _ in objects), *markers])
+        self._delete([*(self._key_of(source) for source, _ in objects), *markers])
         self.invalidate_cache()
 
     def _pairs(self, path1: Any, path2: Any, recursive: bool, maxdepth: int | None) -> _Pairs:
@@ -73,30 +76,32 @@ class Moving(Changing):
         pairs = zip(names, map(self._strip_protocol, dests), strict=True)
         return [(source, dest) for source, dest in pairs if source != dest]
 
-    def _markers_of(self, folders: list[str]) -> list[str]:
+    def _markers_of(self, folders: list[str]) -> list[tuple[str, str]]:
         """The empty objects that consoles make for folders, which go with them."""
-        markers: dict[str, None] = {}
+        markers = []
         for folder in folders:
             bucket, key, _ = self.split_path(folder)
             if any(f"{folder}/".startswith(f"{above}/") for above in folders if above != folder):
                 continue  # listed with the one above
             for found in self._objects().list(bucket, f"{key}/")[0]:
-                if found.key.endswith("/") and found.size:
+                if not found.key.endswith("/"):
+                    continue
+                if found.size:
                     raise UsageError(
                         f"cannot move {folder!r}: an object of {found.size:,} bytes is named like a"
                         " folder, and no path leads to it; copy it by fs.client",
                         bucket=bucket,
                         key=found.key,
                     )
-                if found.key.endswith("/"):
-                    markers[f"{bucket}/{found.key}"] = None
-        return list(markers)
+                markers.append((bucket, found.key))
+        return markers
 
 
-def _refuse_losses(pairs: _Pairs, folders: list[str]) -> None:
-    for source, dest in pairs:
-        if source in folders and f"{dest}/".startswith(f"{source}/"):
-            raise UsageError(f"cannot move {source!r} into itself, to {dest!r}")
+def _refuse_losses(pairs: _Pairs, roots: list[str], folders: list[str]) -> None:
+    for _, dest in pairs:
+        for root in roots:
+            if dest.startswith(f"{root}/"):
+                raise UsageError(f"cannot move {root!r} into itself, to {dest!r}")
     objects = [pair for pair in pairs if pair[0] not in folders]
     twice = [dest for dest, times in Counter(dest for _, dest in objects).items() if times > 1]
     if twice:

@@ -43,8 +43,8 @@ def parameters_of(client: Any, head: Mapping[str, Any]) -> dict[str, Any]:
     return along
 
 
-def tagging_of(client: Any, arguments: dict[str, Any], doing: str) -> dict[str, str]:
-    """The parameter `Tagging` with an object's tags; empty when it has none.
+def tags_of(client: Any, arguments: dict[str, Any], doing: str) -> dict[str, str]:
+    """An object's tags, which are to be given to it again.
 
     Raises an error that begins with `doing` where the store does not tell them: they would be lost.
     """
@@ -63,9 +63,13 @@ def tagging_of(client: Any, arguments: dict[str, Any], doing: str) -> dict[str, 
             f" ({code_of(error)}); say them yourself with Tagging=, '' for none",
             **where,
         ) from error
-    pairs = {tag["Key"]: tag["Value"] for tag in found}
+    return {tag["Key"]: tag["Value"] for tag in found}
+
+
+def tagging(tags: Mapping[str, str]) -> dict[str, str]:
+    """The parameter `Tagging` of what is to be written; nothing for no tags."""
     # Ceph 16 takes a + for a plus.
-    return {"Tagging": urlencode(pairs, quote_via=quote)} if pairs else {}
+    return {"Tagging": urlencode(tags, quote_via=quote)} if tags else {}
 
 
 def with_source_key(given: Mapping[str, Any]) -> dict[str, Any]:

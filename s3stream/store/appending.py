@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from ..errors import UsageError
 from ..predecessor import Predecessor
-from .along import parameters_of, tagging_of, with_source_key, without_empty_tagging
+from .along import parameters_of, tagging, tags_of, with_source_key, without_empty_tagging
 from .calls import call
 from .failures import OBJECT_GONE, code_of, translated
 from .parameters import Parameters
@@ -44,7 +44,7 @@ def look_at_predecessor(
         along = {n: value for n, value in along.items() if not n.startswith(_ENCRYPTING)}
     if "Tagging" not in given:
         asking = {**name, **asked.of("GetObjectTagging")}
-        along |= tagging_of(client, asking, "cannot append")
+        along |= tagging(tags_of(client, asking, "cannot append"))
     along.update(without_empty_tagging(given))
     for known, value in along["Metadata"].items():
         if not (known + value).isascii():

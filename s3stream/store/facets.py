@@ -6,9 +6,10 @@ Plain calls in our types and errors.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
-from ..errors import UsageError
+from ..errors import AccessDeniedError, S3StreamError, UsageError
 from .calls import call
 from .failures import translated
 from .pages import pages
@@ -30,10 +31,19 @@ class Facets:
         # Ceph 16 leaves the set out where its upload was to have tags.
         return {tag["Key"]: tag["Value"] for tag in answer.get("TagSet", ())}
 
-    def put_tags(self, place: Place, tags: Mapping[str, str]) -> None:
-        """Give the object these tags, and no others."""
+    def put_tags(self, place: Place, tags: Mapping[str, str], *, merge: bool = False) -> None:
+        """Give the object these tags, in the place of its own or beside them."""
+        # Asked in any case: a store without tags (rclone) takes the call for a PutObject, and the
+        # object's bytes would be gone.
+        try:
+            before = self.tags(place)
+        except AccessDeniedError:
+            if merge:
+                raise
+            before = {}
+        wanted = {**before, **tags} if merge else tags
         arguments = self._for("PutObjectTagging", place)
-        arguments["Tagging"] = {"TagSet": [{"Key": k, "Value": v} for k, v in tags.items()]}
+        arguments["Tagging"] = {"TagSet": [{"Key": k, "Value": v} for k, v in wanted.items()]}
         with translated("cannot set the tags", **place.where):
             call(self._client, "put_object_tagging", arguments)
 
@@ -48,6 +58,8 @@ class Facets:
             raise UsageError(
                 f"acl={acl!r}: expected one of {', '.join(map(repr, known))}", **place.where
             )
+        if place.key:
+            self._refuse_without_acls(place)
         with translated("cannot set the ACL", **place.where):
             if place.key:
                 arguments = {**self._for("PutObjectAcl", place), "ACL": acl}
@@ -56,6 +68,13 @@ class Facets:
                 given = self._parameters.of("PutBucketAcl")
                 arguments = {**given, "Bucket": place.bucket, "ACL": acl}
                 call(self._client, "put_bucket_acl", arguments)
+
+    def _refuse_without_acls(self, place: Place) -> None:
+        # For the same reason as above.
+        with suppress(AccessDeniedError), translated("cannot read the ACL", **place.where):
+            answer = call(self._client, "get_object_acl", self._for("GetObjectAcl", place))
+            if "Grants" not in answer:
+                raise S3StreamError("the store knows no ACLs", **place.where)
 
     def signed_url(
         self, place: Place, seconds: int, method: str, parameters: Mapping[str, Any]
