@@ -85,6 +85,8 @@ def test_all_that_describes_an_object_goes_along(
     # What new objects are given by default says nothing of a copy.
     made = copies(store, ContentType="text/wrong", Metadata={"of": "new objects"})
     made.copy(Place(bucket, f"{key}/from"), Place(bucket, f"{key}/to"))
+    if size < LARGE and store.name == "localstack":
+        del kept["Expires"]  # its CopyObject loses it
     assert content(store, bucket, f"{key}/to") == body
     assert described(store, bucket, f"{key}/to") == kept
     lost = size == LARGE and "multipart-tagging" in CANNOT[store.name]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from s3stream import NotFoundError, PreconditionError, S3StreamError, UsageError
+from s3stream import NotFoundError, PreconditionError, UsageError
 from tests.trees import file_system
 
 if TYPE_CHECKING:
@@ -167,10 +167,3 @@ def test_a_bucket_without_versions_reads_as_ever(seaweedfs: Server, root: str) -
         assert file.read() == b"1"
     fs.mv(f"{root}/x", f"{root}/y")
     assert fs.find(root) == [f"{root}/y"]
-
-
-def test_a_store_that_keeps_no_versions_says_so(store: Server, bucket: str) -> None:
-    if store.name != "rclone":
-        pytest.skip(f"{store.name} keeps them")
-    with pytest.raises(S3StreamError, match="NotImplemented"):
-        file_system(store).make_bucket_versioned(bucket)
