@@ -127,6 +127,22 @@ def test_metadata_and_tags_may_be_said_instead(
     assert tags(seaweedfs, bucket, f"{key}/to") == {"kind": "css"}
 
 
+def test_the_customers_key_is_that_of_what_is_copied_too(
+    store: Server, bucket: str, key: str
+) -> None:
+    if store.name not in {"seaweedfs", "localstack"}:
+        pytest.skip(f"{store.name} takes no customer's key over http")
+    secret: Any = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": "0123456789abcdef" * 2}
+    fs, root = file_system(store, **secret), f"{bucket}/{key}"
+    fs.pipe_file(f"{root}/x", b"secret")
+    fs.cp_file(f"{root}/x", f"{root}/y")
+    fs.setxattr(f"{root}/y", of="x")
+    assert fs.cat_file(f"{root}/y") == b"secret"
+    assert fs.getxattr(f"{root}/y", "of") == "x"
+    with pytest.raises(S3StreamError):
+        file_system(store).cat_file(f"{root}/y")
+
+
 def test_a_copy_in_parts_whose_tags_may_not_be_read_is_an_error(
     seaweedfs: Server, proxied: Server, proxy: Proxy, bucket: str, key: str
 ) -> None:

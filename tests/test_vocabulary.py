@@ -176,6 +176,8 @@ def test_touch_writes_an_empty_object_and_truncates(fs: Any, store: Server, root
     assert body_of(store, f"{root}/x.csv") == b"full"
     fs.touch(f"{root}/x.csv")
     assert body_of(store, f"{root}/x.csv") == b""
+    with pytest.raises(UsageError, match="'data'"):
+        fs.touch(f"{root}/x.csv", data=b"not to be ignored")
     fs.touch(f"{root}/new", truncate=False)
     assert keys_of(store, root) == {"x.csv", "new"}
 

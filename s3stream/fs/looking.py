@@ -77,9 +77,10 @@ class Looking(Connected):
         if versions:
             entries = self._list_versions(path)
         else:
-            kept = None if refresh else self.dircache.get(path)
-            entries = self._list(path) if kept is None else kept
-            self.dircache[path] = entries
+            entries = None if refresh else self.dircache.get(path)
+            if entries is None:
+                entries = self._list(path)
+                self.dircache[path] = entries
         if not detail:
             return sorted(entry["name"] for entry in entries)
         return [dict(entry) for entry in entries]
