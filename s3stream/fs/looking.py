@@ -77,9 +77,9 @@ class Looking(Connected):
         if versions:
             entries = self._list_versions(path)
         else:
-            entries = None if refresh else self.dircache.get(path)
-            if entries is None:
-                entries = self._list(path)
+            kept = None if refresh else self.dircache.get(path)
+            entries = self._list(path) if kept is None else kept
+            if kept is None:
                 self.dircache[path] = entries
         if not detail:
             return sorted(entry["name"] for entry in entries)
