@@ -274,6 +274,10 @@ def test_merge_refuses_what_the_store_would_refuse_at_its_end(
     ):
         with pytest.raises(UsageError, match=message):
             sea.merge(f"{root}/all", [f"{root}/{name}" for name in names])
+    put(seaweedfs, bucket, f"{key}/larger", 6 * MiB)
+    equal = file_system(seaweedfs, store="r2")
+    with pytest.raises(UsageError, match="wants equal parts"):
+        equal.merge(f"{root}/all", [f"{root}/large", f"{root}/larger"])
     with pytest.raises(UsageError, match="expected a list"):
         sea.merge(f"{root}/all", f"{root}/large")
     with pytest.raises(FileNotFoundError):
@@ -287,8 +291,9 @@ def test_ranges_are_all_of_the_bytes_in_order(size: int, part: int, most: int) -
     assert [byte for start, end in cut for byte in range(start, end)] == list(range(size))
     lengths = [end - start for start, end in cut]
     assert len(cut) <= most
-    assert max(lengths) - min(lengths) <= 1
-    # Where the parts suffice none is larger, and none is so small that the store refuses it.
-    if size > part and part * most >= size:
-        assert max(lengths) <= part
-        assert min(lengths) >= part // 2
+    assert len(set(lengths[:-1])) <= 1
+    assert all(length <= lengths[0] for length in lengths[-1:])
+    # Where the parts suffice none is larger, and none so small that the store refuses it.
+    if part * most >= size:
+        assert all(length <= part for length in lengths)
+        assert all(length >= part // 2 for length in lengths[:-1])

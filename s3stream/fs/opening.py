@@ -47,12 +47,15 @@ class Opening(Describing):
         Besides `WriteOptions` fields (`block_size` is `part_size`) and `s3_additional_kwargs`,
         S3's own parameters are taken by name (`StorageClass="STANDARD_IA"`), and s3fs's words:
         `acl`, `requester_pays`, `cache_type`, `version_id` (of what was made with `version_aware`).
+        `callback` hears of the progress of writing, as in `s3stream.open`.
 
         Mode `xb` raises `AlreadyExistsError` at once when there is an object, and when it is
         published if one has come meanwhile.
         """
         parsed = parse_mode(mode)
         if parsed.reads:
+            if kwargs.pop("callback", None) is not None:
+                raise UsageError("callback=: is for writing")
             return super().open(path, mode, block_size, cache_options, compression, **kwargs)
         return self.open_for_writing(
             path, parsed, block_size, compression, look=parsed.exclusive, **kwargs
@@ -65,6 +68,7 @@ class Opening(Describing):
         block_size: int | None,
         compression: str | None,
         *,
+        callback: Any = None,
         look: bool = False,
         **kwargs: Any,
     ) -> Any:
@@ -88,7 +92,8 @@ class Opening(Describing):
         what = self._what_to_write(path, block_size, kwargs)
         if look:
             self._refuse_what_is_there(*what)
-        raw = self._appender(*what) if mode.appends else self._make_writer(*what)
+        make = self._appender if mode.appends else self._make_writer
+        raw = make(*what, callback)
         file = wrap(raw, text=mode.text, buffering=buffering, compression=compression, **layers)
         if publish_later:
             self.transaction.files.append(file)
@@ -140,11 +145,14 @@ class Opening(Describing):
             kept=kept,
         )
 
-    def _appender(self, bucket: str, key: str, options: WriteOptions) -> S3Writer:
+    def _appender(
+        self, bucket: str, key: str, options: WriteOptions, callback: Any = None
+    ) -> S3Writer:
         """A writer that goes on behind what is there, on the condition that it still is."""
+        of_store = self._profile.writing
         for name in ("if_match", "if_none_match", "equal_parts", "reserve"):
             value = getattr(options, name)
-            if value:
+            if value and value != of_store.get(name):
                 raise UsageError(
                     f"{name}={value!r}: not with mode 'ab', which is conditional by itself, and"
                     " whose first parts are what is there"
@@ -152,7 +160,15 @@ class Opening(Describing):
         given = options.s3_additional_kwargs
         predecessor = look_at_predecessor(self.client, bucket, key, given)
         options = dataclasses.replace(options, s3_additional_kwargs=predecessor.parameters)
-        raw = self._make_writer(bucket, key, options, predecessor)
+        if options.equal_parts and predecessor.ranges(options):
+            raise UsageError(
+                f"mode 'ab': the store {self.store!r} wants equal parts, and what is there, of"
+                f" {predecessor.size:,} bytes, would be copied in others; read it, and write it"
+                " anew",
+                bucket=bucket,
+                key=key,
+            )
+        raw = self._make_writer(bucket, key, options, callback, predecessor)
         if raw.tell() < predecessor.size:
             # Too small to be a part before others: it is written once more, before ours.
             try:
@@ -188,6 +204,7 @@ class Opening(Describing):
         bucket: str,
         key: str,
         options: WriteOptions,
+        callback: Any = None,
         predecessor: Predecessor | None = None,
     ) -> S3Writer:
         return S3Writer(
@@ -197,4 +214,6 @@ class Opening(Describing):
             options=options,
             on_commit=lambda result: self._forget(f"{bucket}/{key}"),
             predecessor=predecessor,
+            callback=callback,
+            store=self.store,
         )

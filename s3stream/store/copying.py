@@ -198,6 +198,13 @@ class Copies:
                 f" {self._options.max_parts:,}",
                 **dest.where,
             )
+        sizes = [piece.size for piece in pieces]
+        if self._options.equal_parts and {*sizes[:-1], max(sizes)} != {sizes[0]}:
+            raise UsageError(
+                "cannot merge: the store wants equal parts, and what is named is not of one size;"
+                " read it, and write it",
+                **dest.where,
+            )
         options = WriteOptions(
             checksum=self._options.checksum, s3_additional_kwargs=without_empty_tagging(parameters)
         )
@@ -227,10 +234,13 @@ class Copies:
 
 
 def ranges(size: int, part: int, max_parts: int) -> list[tuple[int, int]]:
-    """Cut `size` bytes into ranges of about the same length, `part` or what `max_parts` need."""
+    """Cut `size` bytes into ranges of the same length, the last one shorter.
+
+    At most `part` bytes, or what `max_parts` need, and as near to each other as that allows.
+    """
     number = max(1, min(-(-size // part), max_parts))
-    cuts = [size * index // number for index in range(number + 1)]
-    return list(itertools.pairwise(cuts))
+    step = max(1, -(-size // number))
+    return [(start, min(start + step, size)) for start in range(0, size, step)]
 
 
 def _complete(target: Target, upload_id: str, receipts: list[Receipt]) -> None:
