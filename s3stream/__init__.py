@@ -31,6 +31,7 @@ from .fs import S3StreamFileSystem
 from .multipart import MultipartUpload
 from .opening import open
 from .options import WriteOptions
+from .registering import register
 from .resuming import resume
 from .sendfile import upload_file
 from .state import Checksum, Receipt, UploadResult
@@ -71,6 +72,7 @@ __all__ = [
     "limit_memory",
     "list_uploads",
     "open",
+    "register",
     "resume",
     "upload_file",
 ]

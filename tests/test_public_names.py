@@ -50,6 +50,7 @@ PROMISED = [
     "limit_memory",
     "list_uploads",
     "open",
+    "register",
     "resume",
     "upload_file",
 ]

@@ -95,8 +95,9 @@ ROOMS = {
     "transaction": Room("cleanup errors files", "fsspec.transaction"),
     "fs": Room(
         "errors files options predecessor profiles store transaction uri writer",
-        "fsspec os pathlib",
+        "fsspec glob os pathlib",
     ),
+    "registering": Room("errors fs uri", "fsspec.registry"),
     "resuming": Room(
         "beside checkpoint errors files fs journal keeping lock options state writer", "os"
     ),
@@ -114,8 +115,8 @@ ROOMS = {
         "os",
     ),
     "__init__": Room(
-        "budget checkpoint endings errors files fs multipart opening options resuming sendfile"
-        " state stats uploads writer"
+        "budget checkpoint endings errors files fs multipart opening options registering resuming"
+        " sendfile state stats uploads writer"
     ),
 }
 
