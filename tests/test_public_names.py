@@ -20,6 +20,8 @@ PACKAGE = Path(s3stream.__file__).parent
 PROMISED = [
     "AccessDeniedError",
     "AlreadyExistsError",
+    "ArchiveContents",
+    "ArchiveResult",
     "Checkpoint",
     "Checksum",
     "CleanupError",
@@ -44,13 +46,16 @@ PROMISED = [
     "UsageError",
     "WriteOptions",
     "abort_uploads",
+    "archive",
     "discard_on_sigterm",
     "expire_uploads",
+    "extract",
     "limit_memory",
     "list_uploads",
     "open",
     "resume",
     "upload_file",
+    "verify",
 ]
 
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef

@@ -45,6 +45,8 @@ ROOMS = {
     "manifest": Room("errors state"),
     "checkpoint": Room("errors options state"),
     "predecessor": Room("errors options state"),
+    "naming": Room("errors"),
+    "inventory": Room("errors naming options"),
     # local files
     "regions": Room("errors", "io os"),
     "source": Room("errors options", "io os pathlib stat"),
@@ -54,6 +56,7 @@ ROOMS = {
     "budget": Room("errors", "os threading weakref"),
     "memory": Room("budget errors waiting", "mmap os tempfile"),
     "sender": Room("pace waiting", "threading"),
+    "ahead": Room("budget options pace sender waiting", "threading"),
     "heartbeat": Room("", "os threading weakref"),
     "endings": Room("", "atexit os signal sys threading time warnings weakref"),
     # boto3; its modules may import each other
@@ -106,9 +109,13 @@ ROOMS = {
         "checkpoint errors fs journal keeping lock multipart options plan sending source state",
         "fsspec.callbacks os",
     ),
+    "archiving": Room(
+        "ahead errors files fs inventory naming opening options pace state store uri waiting",
+        "fsspec.callbacks fsspec.core gzip io logging os pathlib tarfile zipfile zlib zstandard",
+    ),
     "__init__": Room(
-        "budget checkpoint endings errors files fs multipart opening options resuming sendfile"
-        " state uploads writer"
+        "archiving budget checkpoint endings errors files fs inventory multipart opening options"
+        " resuming sendfile state uploads writer"
     ),
 }
 
@@ -123,6 +130,8 @@ PURE = (
     "manifest",
     "checkpoint",
     "predecessor",
+    "naming",
+    "inventory",
 )
 
 # Of the standard library: computes and describes, reads no file, opens no socket, starts no thread.
@@ -130,6 +139,7 @@ HARMLESS = frozenset(
     [
         "__future__",
         "abc",
+        "array",
         "base64",
         "bisect",
         "codecs",
@@ -141,6 +151,7 @@ HARMLESS = frozenset(
         "difflib",
         "enum",
         "errno",
+        "fnmatch",
         "functools",
         "hashlib",
         "itertools",
@@ -149,6 +160,7 @@ HARMLESS = frozenset(
         "operator",
         "re",
         "string",
+        "struct",
         "types",
         "typing",
         "uuid",
@@ -247,6 +259,7 @@ def test_few_rooms_know_threads_and_one_knows_boto3() -> None:
     }
     assert knowing == {
         "threading": {
+            "ahead",
             "budget",
             "cleanup",
             "endings",

@@ -11,6 +11,7 @@ from .failures import is_not_allowed, is_refusal, is_upload_gone
 from .locks import Claim, LockObject, parameters_beside
 from .objects import Objects, Version
 from .parameters import Parameters
+from .reading import ListedObject, Range, Reader, endpoint_of
 from .started import Listing
 from .target import Target
 from .uploads import StartedUpload, Uploads
@@ -19,17 +20,21 @@ __all__ = [
     "CONNECTION_OPTIONS",
     "PUT",
     "Claim",
+    "ListedObject",
     "Listing",
     "LockObject",
     "Objects",
     "Origin",
     "Parameters",
+    "Range",
+    "Reader",
     "StartedUpload",
     "Target",
     "Uploads",
     "Version",
     "connect",
     "crc_of",
+    "endpoint_of",
     "is_not_allowed",
     "is_refusal",
     "is_upload_gone",
