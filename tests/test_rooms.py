@@ -117,6 +117,12 @@ ROOMS = {
         "archiving budget checkpoint endings errors files fs inventory multipart opening options"
         " resuming sendfile state uploads writer"
     ),
+    # the command line stands on what `import s3stream` offers
+    "cli": Room(
+        "__init__ errors",
+        "argparse atexit importlib logging os shutil signal sys threading time warnings",
+    ),
+    "__main__": Room("cli", "sys"),
 }
 
 PURE = (
@@ -262,6 +268,7 @@ def test_few_rooms_know_threads_and_one_knows_boto3() -> None:
             "ahead",
             "budget",
             "cleanup",
+            "cli",
             "endings",
             "files",
             "heartbeat",
@@ -279,7 +286,7 @@ def test_few_rooms_know_threads_and_one_knows_boto3() -> None:
         "asyncio": set(),
         "concurrent": set(),
         "socket": set(),
-        "time": {"endings", "lock", "store", "waiting"},
+        "time": {"cli", "endings", "lock", "store", "waiting"},
     }
 
 

@@ -1,0 +1,35 @@
+"""The command line, `s3stream VERB …`: one face more on the library, for shells and scripts.
+
+Stands on what `import s3stream` offers and decides nothing about uploads. To add a verb:
+
+1. Write the module `s3stream/cli/<verb>.py` (of a family, `uploads list` and its like, one module)
+   with three names:
+
+       EXAMPLE = "s3stream copy s3://bucket/a s3://bucket/b"    # what --help shows first
+
+       def arguments(parser: Parser) -> None:
+           parser.add_argument("source", metavar="URI", help="…")
+           add_connection(parser)
+
+       def run(options: Namespace, voice: Voice) -> int:        # the exit code: 0, or see `codes`
+           fs = S3StreamFileSystem(**connection(options))
+           …
+
+2. Add a line to `VERBS` below: its name, and what `s3stream --help` says of it.
+
+Only the module of the verb that was asked for is imported, so what it needs costs the others
+nothing. `parsing` has the parser, sizes, durations and the options that verbs share; `voice` is the
+only one that prints: results, warnings, and a `Bar` on terminals. What a verb raises
+(`S3StreamError`, and any `OSError`) becomes one sentence on stderr and an exit code by `codes`;
+warnings and the library's log go to `voice` by themselves. SIGINT, SIGTERM and SIGHUP arrive in the
+main thread as `Stopped`, a `BaseException` like `KeyboardInterrupt`: let it through, after cleaning
+up what is the verb's own; the library's files discard by themselves. Families call
+`parser.add_verbs()` for theirs, whose `run=` each names its function.
+"""
+
+from __future__ import annotations
+
+VERBS = {
+    "put": "write a file, or what comes through a pipe, as one object",
+    "cat": "print objects",
+}
