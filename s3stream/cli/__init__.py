@@ -32,4 +32,7 @@ from __future__ import annotations
 VERBS = {
     "put": "write a file, or what comes through a pipe, as one object",
     "cat": "print objects",
+    "archive": "write what lies in a bucket into one zip or tar",
+    "extract": "unpack such an archive, and compare it with its manifest",
+    "verify": "compare such an archive with its manifest",
 }
