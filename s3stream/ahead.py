@@ -33,10 +33,11 @@ _GRACE_SECONDS = 2.0
 
 
 class _Slot(Generic[T, R]):
-    """One range: who it is of, what it costs, and what has come of it."""
+    """One range: of the how manyth thing it is, what it costs, and what has come of it."""
 
-    def __init__(self, of: T, cost: int, *, is_last: bool) -> None:
+    def __init__(self, of: T, number: int, cost: int, *, is_last: bool) -> None:
         self.of = of
+        self.number = number
         self.cost = cost
         self.is_last = is_last
         self.done = False
@@ -83,6 +84,7 @@ class Ahead(Generic[T, R]):
         self._row: deque[_Slot[T, R]] = deque()
         # What is being cut into ranges, and where its next one begins.
         self._current: tuple[T, int] | None = None
+        self._number = 0
         self._is_exhausted = False
 
     def drop_kept(self) -> None:
@@ -100,15 +102,15 @@ class Ahead(Generic[T, R]):
 
     def __iter__(self) -> Iterator[tuple[T, Iterator[R]]]:
         while self._fill():
-            thing = self._row[0].of
-            yield thing, self._ranges_of(thing)
-            self._drop(thing)
+            first = self._row[0]
+            yield first.of, self._ranges_of(first.number)
+            self._drop(first.number)
 
-    def _ranges_of(self, thing: T) -> Iterator[R]:
+    def _ranges_of(self, number: int) -> Iterator[R]:
         more = True
         while more and self._fill():
             slot = self._row[0]
-            if slot.of is not thing:
+            if slot.number != number:
                 return
             more = not slot.is_last
             self._wait_for(slot)
@@ -126,11 +128,11 @@ class Ahead(Generic[T, R]):
                 del value
                 self._release(cost)
 
-    def _drop(self, thing: T) -> None:
+    def _drop(self, number: int) -> None:
         """Whatever is left of this thing: neither wanted nor to be waited for by who is next."""
-        if self._current is not None and self._current[0] is thing:
+        if self._current is not None and self._number == number:
             self._current = None
-        while self._row and self._row[0].of is thing:
+        while self._row and self._row[0].number == number:
             slot = self._row[0]
             self._wait_for(slot)
             self._row.popleft()
@@ -138,7 +140,11 @@ class Ahead(Generic[T, R]):
 
     def _fill(self) -> bool:
         """Begin to read all that there is room for; False when nothing is left."""
-        while self._sender.in_flight < self._at_once and len(self._row) < _MOST_IN_A_ROW:
+        # A range that is done may still count as in flight: with none in the row one is begun
+        # whatever the count says, or this would seem to be the end.
+        while not self._row or (
+            self._sender.in_flight < self._at_once and len(self._row) < _MOST_IN_A_ROW
+        ):
             if self._current is None:
                 self._current = self._next()
             if self._current is None:
@@ -149,7 +155,7 @@ class Ahead(Generic[T, R]):
             if granted is None:
                 break
             end = start + granted
-            slot: _Slot[T, R] = _Slot(thing, granted + _OVERHEAD, is_last=end == size)
+            slot: _Slot[T, R] = _Slot(thing, self._number, granted + _OVERHEAD, is_last=end == size)
             self._row.append(slot)
             self._current = None if slot.is_last else (thing, end)
             self._sender.submit(partial(self._run, slot, start, end))
@@ -160,6 +166,7 @@ class Ahead(Generic[T, R]):
         if self._is_exhausted:
             return None
         for thing in self._wanted:
+            self._number += 1
             return thing, 0
         self._is_exhausted = True
         return None

@@ -201,9 +201,9 @@ def _fill(
     callback: Any,
 ) -> ArchiveContents:
     spout = Spout(target)
+    packer = pack(spout, format, compression)
     ledger = Ledger()
     try:
-        packer = pack(spout, format, compression)
         for found, pieces in ahead:
             _pack(packer, ledger, found.entry, pieces, changed, callback)
             if ledger.is_full:
@@ -213,6 +213,7 @@ def _fill(
         packer.finish()
     except BaseException:
         spout.shut()
+        packer.abandon()
         raise
     return contents
 

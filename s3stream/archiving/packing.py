@@ -7,7 +7,6 @@ from, nor where the archive goes.
 from __future__ import annotations
 
 import gzip
-import io
 import struct
 import tarfile
 import zipfile
@@ -54,6 +53,9 @@ class Packer(Protocol):
 
     def finish(self) -> None:
         """End the archive; closes no stream that it was given."""
+
+    def abandon(self) -> None:
+        """Give the archive up, in whatever state it is; what is written meanwhile is not wanted."""
 
 
 def pack(stream: Sink, format: str, compression: str) -> Packer:
@@ -119,6 +121,12 @@ class _Zip:
     def finish(self) -> None:
         self._zip.close()
 
+    def abandon(self) -> None:
+        if self._entry is not None:
+            self._entry.close()
+        # Or it would make up a directory when it is collected.
+        self._zip.fp = None
+
 
 def _zip_time(time: datetime | None) -> tuple[int, int, int, int, int, int]:
     if time is None:
@@ -166,6 +174,10 @@ class _Tar:
         if self._closes:
             self._stream.close()
 
+    def abandon(self) -> None:
+        if self._closes:
+            self._stream.close()
+
     def _pad(self, unit: int) -> None:
         self._put(bytes(-self._offset % unit))
 
@@ -185,14 +197,14 @@ def _attributes_of(entry: Entry) -> dict[str, str]:
     return {_ATTRIBUTE + name: value for name, value in known.items() if value}
 
 
-class Spout(io.RawIOBase):
+class Spout:
     """Between packer and stream: once shut, the packer's last words go nowhere.
 
-    zipfile writes a directory when it is collected, however its archive has ended.
+    zipfile writes a directory when it is collected, however its archive has ended. No class of
+    io's: those close themselves when they are collected, perhaps before.
     """
 
     def __init__(self, stream: IO[bytes]) -> None:
-        super().__init__()
         self._stream = stream
         self._shut = False
 
@@ -200,10 +212,12 @@ class Spout(io.RawIOBase):
         """Swallow all that is written from now on."""
         self._shut = True
 
-    def writable(self) -> bool:
-        """Tell that this file is for writing."""
-        return True
-
     def write(self, data: Any, /) -> int:
         """Pass on all of it."""
         return len(data) if self._shut else self._stream.write(data)
+
+    def flush(self) -> None:
+        """Nothing is held here; what is below sends when it has a part."""
+
+    def close(self) -> None:
+        """The stream is not ours to close."""

@@ -108,7 +108,9 @@ class _Store:
         self.connections = self._reader.connections
 
     def only(self) -> Entry:
-        found = self._reader.look(self._bucket, self._key) if self._key else None
+        # Some stores have an object where a folder is.
+        named = self._key and not self._key.endswith("/")
+        found = self._reader.look(self._bucket, self._key) if named else None
         if found is None:
             raise NotFoundError(f"there is no object {self._uri}")
         return self._as_found(found, found.key.rpartition("/")[2]).entry
@@ -246,8 +248,10 @@ class _Tree:
     def _mark_of(self, info: Mapping[str, Any]) -> str | None:
         """What another content would have otherwise, as far as this file system says."""
         for name in ("ETag", "etag", "checksum", "md5Hash", "mtime", "LastModified", "created"):
-            if info.get(name) is not None:
-                return str(info[name])
+            value = info.get(name)
+            if value is not None:
+                # Of one file some say the one when it is listed and the other when it is asked for.
+                return str(value.timestamp() if isinstance(value, datetime) else value)
         return None
 
     def _time_of(self, info: Mapping[str, Any]) -> datetime | None:
