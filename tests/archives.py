@@ -31,11 +31,12 @@ class Listed(Fault):
     """The answer to a listing: these objects, by key and size, whatever the store has."""
 
     objects: tuple[tuple[str, int], ...]
+    etag: str = "<ETag>e</ETag>"
 
     def happen(self, connection: Connection) -> Iterator[bytes]:
         prefix = connection.exchange.query["prefix"]
         listed = "".join(
-            f"<Contents><Key>{quote(key, safe='')}</Key><Size>{size}</Size><ETag>e</ETag>"
+            f"<Contents><Key>{quote(key, safe='')}</Key><Size>{size}</Size>{self.etag}"
             f"<LastModified>{TIME}</LastModified></Contents>"
             for key, size in self.objects
             if key.startswith(prefix)

@@ -443,13 +443,13 @@ def test_what_is_no_file_is_refused_unless_it_is_left_out(
     assert archived(seaweedfs, tmp_path, dest, exclude="pipe").contents.entries == 1
 
 
-def test_a_folder_that_may_not_be_read_is_not_passed_over(
+def test_what_cannot_be_looked_at_is_not_passed_over(
     seaweedfs: Server, bucket: str, key: str, tmp_path: Path
 ) -> None:
     (tmp_path / "a").write_bytes(b"1")
-    # A link that leads to itself: for root there are no folders that may not be read.
-    (tmp_path / "loop").symlink_to("loop")
-    with pytest.raises(OSError, match="loop"):
+    # A link that leads nowhere: for root there are no files that may not be read.
+    (tmp_path / "dangling").symlink_to("nowhere")
+    with pytest.raises(FileNotFoundError, match="dangling"):
         archived(seaweedfs, tmp_path, f"s3://{bucket}/{key}.tar")
     assert_nothing(seaweedfs, bucket, f"{key}.tar")
 
@@ -464,6 +464,14 @@ def test_where_there_is_nothing_it_is_an_error(
     uri = f"s3://{bucket}/{key}{below}"
     with pytest.raises(NotFoundError, match=re.escape(f"nothing to archive: '{uri}'")):
         archived(seaweedfs, uri, f"s3://{bucket}/{key}.zip")
+    assert_nothing(seaweedfs, bucket, f"{key}.zip")
+
+
+def test_no_such_folder(seaweedfs: Server, bucket: str, key: str, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for name in ("empty", "missing"):
+        with pytest.raises(NotFoundError, match="there is nothing to archive: no"):
+            archived(seaweedfs, tmp_path / name, f"s3://{bucket}/{key}.zip")
     assert_nothing(seaweedfs, bucket, f"{key}.zip")
 
 

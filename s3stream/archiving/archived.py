@@ -30,6 +30,8 @@ class ArchiveFile(io.RawIOBase):
     def __init__(self, uri: str, options: Mapping[str, Any], limit: int) -> None:
         super().__init__()
         self.name = uri
+        # What the formats' own readers make "no such archive" of.
+        self.failed: OSError | None = None
         self._limit = limit
         self._cancellation = Cancellation(f"{uri} is not read any more")
         self._source = open_source(uri, options, nested=False, cancellation=self._cancellation)
@@ -71,7 +73,11 @@ class ArchiveFile(io.RawIOBase):
         if self._at >= self.size or not len(buffer):
             return 0
         if not self._begin <= self._at < self._begin + len(self._piece):
-            self._read_on()
+            try:
+                self._read_on()
+            except OSError as error:
+                self.failed = error
+                raise
         start = self._at - self._begin
         data = memoryview(self._piece)[start : start + len(buffer)]
         buffer[: len(data)] = data

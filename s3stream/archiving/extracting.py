@@ -111,28 +111,34 @@ def _told(pieces: Iterator[bytes], callback: Any) -> Iterator[bytes]:
 
 def _read(uri: str, options: Mapping[str, Any], limit: int, take: _Take) -> ArchiveContents:
     check_memory_limit(limit)
+    with ArchiveFile(uri, options, limit) as raw:
+        try:
+            with explained(uri), io.BufferedReader(raw, _PIECE) as file:
+                return _read_entries(uri, file, take)
+        except IntegrityError as error:
+            if raw.failed is None:
+                raise
+            raise raw.failed from error
+
+
+def _read_entries(uri: str, file: Any, take: _Take) -> ArchiveContents:
     audit = Audit(uri)
-    with (
-        explained(uri),
-        ArchiveFile(uri, options, limit) as raw,
-        io.BufferedReader(raw, _PIECE) as file,
-    ):
-        format = format_of(file.read(HEAD))
-        if format is None:
-            raise IntegrityError(f"{uri} is neither a zip nor a tar: expected an archive")
-        file.seek(0)
-        for member, data in members(file, format, uri):
-            if is_piece(member.name):
-                audit.read_piece(member.name, _piece_of_manifest(uri, member, data))
-                continue
-            pieces = _Pieces(data)
-            taken = take(member, iter(pieces))
-            if taken and pieces.size != member.size:
-                raise IntegrityError(
-                    f"{uri}: {member.name!r} has {pieces.size:,} bytes where {member.size:,} are"
-                    " promised"
-                )
-            audit.saw(member.name, member.size, pieces.sha256 if taken else None)
+    format = format_of(file.read(HEAD))
+    if format is None:
+        raise IntegrityError(f"{uri} is neither a zip nor a tar: expected an archive")
+    file.seek(0)
+    for member, data in members(file, format, uri):
+        if is_piece(member.name):
+            audit.read_piece(member.name, _piece_of_manifest(uri, member, data))
+            continue
+        pieces = _Pieces(data)
+        taken = take(member, iter(pieces))
+        if taken and pieces.size != member.size:
+            raise IntegrityError(
+                f"{uri}: {member.name!r} has {pieces.size:,} bytes where {member.size:,} are"
+                " promised"
+            )
+        audit.saw(member.name, member.size, pieces.sha256 if taken else None)
     return audit.finish()
 
 

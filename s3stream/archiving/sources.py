@@ -181,8 +181,14 @@ class _Tree:
     def found(self) -> Iterator[Found]:
         root = self._root.rstrip("/")
         name = root.rpartition("/")[2]
-        if self._fs.isfile(self._root):
-            yield self._as_found(self._fs.info(self._root), name, "")
+        try:
+            itself = self._fs.info(self._root)
+        except FileNotFoundError as error:
+            raise NotFoundError(
+                f"there is nothing to archive: no {self._uri!r} is there"
+            ) from error
+        if itself["type"] != "directory":
+            yield self._as_found(itself, name, "")
             return
         empty = True
         for info in self._below(self._root):
