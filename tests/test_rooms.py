@@ -119,8 +119,9 @@ ROOMS = {
     ),
     # the command line stands on what `import s3stream` offers
     "cli": Room(
-        "__init__ errors",
-        "argparse atexit importlib logging os shutil signal sys threading time warnings",
+        "__init__ checksums errors plan uri",
+        "argparse atexit glob importlib logging os pathlib select shutil signal stat subprocess sys"
+        " threading time warnings",
     ),
     "__main__": Room("cli", "sys"),
 }

@@ -31,7 +31,11 @@ from __future__ import annotations
 
 VERBS = {
     "put": "write a file, or what comes through a pipe, as one object",
+    "run": "write what a command prints as one object, if the command succeeds",
     "cat": "print objects",
+    "ls": "list buckets, and what is in them",
+    "rm": "delete objects",
+    "uploads": "list, abort, resume and expire unfinished uploads",
     "archive": "write what lies in a bucket into one zip or tar",
     "extract": "unpack such an archive, and compare it with its manifest",
     "verify": "compare such an archive with its manifest",

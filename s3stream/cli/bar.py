@@ -77,7 +77,7 @@ def line(done: int, total: int | None, rate: float, parts: int) -> str:
     """What the bar shows: bytes, parts, rate; of a known total also the share, and when it ends."""
     said = [human(done) if total is None else f"{human(done)} of {human(total)}"]
     if parts:
-        said.append(f"{parts:,} part{'' if parts == 1 else 's'}")
+        said.append(count(parts, "part"))
     said.append(f"{human(rate)}/s")
     if total is None:
         return ", ".join(said)
@@ -90,15 +90,20 @@ def line(done: int, total: int | None, rate: float, parts: int) -> str:
     return f"[{'#' * filled}{'.' * (_FULL - filled)}] {int(share * 100):3}%  {', '.join(said)}"
 
 
-def human(count: float) -> str:
+def count(number: int, what: str) -> str:
+    """So many of something: 1 part, 1,234 parts."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def human(size: float) -> str:
     """A number of bytes with its unit: 12.3 MiB."""
-    if count < 1024:
-        return f"{count:.0f} B"
+    if size < 1024:
+        return f"{size:.0f} B"
     for unit in ("KiB", "MiB", "GiB", "TiB"):
-        count /= 1024
-        if count < 1024 or unit == "TiB":
+        size /= 1024
+        if size < 1024 or unit == "TiB":
             break
-    return f"{count:.1f} {unit}"
+    return f"{size:.1f} {unit}"
 
 
 def clock(seconds: float) -> str:

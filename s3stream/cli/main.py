@@ -15,29 +15,31 @@ from importlib.metadata import version
 from typing import Any
 
 from ..errors import UsageError
-from . import VERBS, signals
+from . import VERBS
 from .codes import code_of, table
 from .parsing import Parser, add_output
+from .signals import SIGNALS, Stopped
 from .voice import Voice
 
 _EXAMPLE = """
 pg_dump shop | s3stream put - s3://bucket/shop.sql
-s3stream cat s3://bucket/shop.sql | less
+s3stream run s3://bucket/shop.sql.zst --compress zstd -- pg_dump shop
+s3stream cat s3://bucket/shop.sql.zst | zstd -d | less
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns its exit code. Takes over signals, warnings and the log."""
-    signals.listen()
+    SIGNALS.listen()
     voice = Voice("s3stream")
     voice.hear()
     try:
         return _run(list(sys.argv[1:] if arguments is None else arguments), voice)
-    except signals.Stopped as stopped:
+    except Stopped as stopped:
         voice.fail(stopped)
-        return signals.end_by(stopped.number)
+        return SIGNALS.end_by(stopped.number)
     finally:
-        signals.ignore()
+        SIGNALS.ignore()
 
 
 def _run(arguments: list[str], voice: Voice) -> int:
@@ -99,4 +101,4 @@ def _nobody_reads() -> int:
     """Standard output was closed by its reader, such as `head`: end as others do then."""
     # What is still buffered would fail once more at exit.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return signals.end_by(signal.SIGPIPE)
+    return SIGNALS.end_by(signal.SIGPIPE)

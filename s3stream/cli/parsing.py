@@ -26,6 +26,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(allow_abbrev=False, **more)
         self._example = example
         self.is_family = False
+        self._takes_command = False
         self.set_defaults(prog=self.prog)
 
     def format_help(self) -> str:
@@ -36,6 +37,26 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise `UsageError`, with where to look."""
         raise UsageError(f"{message} (see {self.prog} --help)")
+
+    def take_command(self, help: str) -> None:
+        """Take a command behind `--`, whatever stands in it, as `options.command`."""
+        self._takes_command = True
+        self.add_argument_group("command").add_argument(
+            "command", metavar="-- COMMAND", nargs="*", help=help
+        )
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does; what stands behind the first `--` is left to the command."""
+        if not self._takes_command:
+            return super().parse_args(args, namespace)
+        before, _, command = _split(list(args))
+        options = super().parse_args(before, namespace)
+        if options.command:
+            self.error(f"{options.command[0]!r}: the command goes behind --")
+        if not command:
+            self.error("a command is missing: put it at the end, behind --")
+        options.command = command
+        return options
 
     def add_verbs(self) -> Callable[..., Parser]:
         """For a family of verbs: returns what adds one, given name, `example=`, `help=`, `run=`."""
@@ -49,6 +70,11 @@ class Parser(argparse.ArgumentParser):
             return parser
 
         return add
+
+
+def _split(arguments: list[str]) -> tuple[list[str], list[str], list[str]]:
+    at = arguments.index("--") if "--" in arguments else len(arguments)
+    return arguments[:at], arguments[at : at + 1], arguments[at + 1 :]
 
 
 def size(text: str) -> int:

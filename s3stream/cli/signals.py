@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM, SIGHUP: each ends a verb by an exception in the main thread, once.
+"""SIGINT, SIGTERM, SIGHUP: the first ends a verb by an exception in the main thread.
 
 Knows nothing of verbs. A process that was told to end by a signal ends by that signal, when all has
 been cleaned up: so a shell's loop ends with it, and a supervisor sees why.
@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import enum
 import os
 import signal
 import sys
+from collections.abc import Callable, Iterator
 from types import FrameType
 
 # Windows has no SIGHUP.
 _ENDING = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
-
-_arrived: list[int] = []
-_ends_by: list[int] = []
-_over: list[bool] = []
 
 
 class Stopped(BaseException):
@@ -34,52 +32,99 @@ class Stopped(BaseException):
         return f"stopped by {signal.Signals(self.number).name}"
 
 
-def listen() -> None:
-    """From now on the first of them raises `Stopped`; those that were ignored stay ignored.
+class _Attitude(enum.Enum):
+    """What the next signal does."""
 
-    Later ones are only remembered: a terminal that closes sends two, and the clean-up, which takes
-    seconds, would be torn.
-    """
-    atexit.register(_end)  # called last: what was registered first
-    for number in _ENDING:
-        if signal.getsignal(number) != signal.SIG_IGN:
-            signal.signal(number, _raise)
+    RAISE = "raise Stopped"
+    WAIT = "be remembered, and raised when whoever holds it lets go"
+    HAND_ON = "be passed on: it has stopped us already"
+    IGNORE = "nothing: all is done"
 
 
-def arrived() -> int | None:
-    """The first signal that has come, if one has."""
-    return _arrived[0] if _arrived else None
+def _to_nobody(number: int) -> None:
+    pass
 
 
-def raise_if_arrived() -> None:
-    """Raise `Stopped` once more: it was lost if it came in the middle of a finaliser."""
-    if _arrived:
-        raise Stopped(_arrived[0])
+class Signals:
+    """The signals of this process; there is one, `SIGNALS`."""
 
+    def __init__(self) -> None:
+        self._attitude = _Attitude.IGNORE
+        self._first: int | None = None
+        self._pass_on: Callable[[int], None] = _to_nobody
+        self._end_by: int | None = None
 
-def ignore() -> None:
-    """From now on all is done but the exit: a first one that comes so late changes nothing."""
-    _over.append(True)
+    def listen(self) -> None:
+        """From now on the first of them raises `Stopped`; those that were ignored stay ignored.
 
+        No other one raises: a terminal that closes sends two, and they would tear the clean-up.
+        """
+        atexit.register(self._end)  # called last: what was registered first
+        self._attitude = _Attitude.RAISE
+        for number in _ENDING:
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._arrive)
 
-def end_by(number: int) -> int:
-    """Have the process end by this signal when its exit has cleaned up; returns the exit code."""
-    _ends_by.append(number)
-    return 128 + number
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Nothing is raised in here; if one has come, `Stopped` is raised at the end."""
+        self._attitude = _Attitude.WAIT
+        try:
+            yield
+        finally:
+            self._attitude = _Attitude.RAISE
+        if self._first is not None:
+            self._raise(self._first)
 
+    def pass_on(self, to: Callable[[int], None]) -> None:
+        """Give those that come after the first to somebody else."""
+        self._pass_on = to
 
-def _raise(number: int, frame: FrameType | None) -> None:
-    _arrived.append(number)
-    if len(_arrived) == 1 and not _over:
+    def raise_if_stopped(self) -> None:
+        """Raise `Stopped` again: it is lost when it comes in the middle of a finaliser."""
+        if self._first is not None:
+            raise Stopped(self._first)
+
+    def ignore(self) -> None:
+        """From now on all is done but the exit, and nothing changes what has become of it."""
+        self._attitude = _Attitude.IGNORE
+
+    def end_by(self, number: int) -> int:
+        """Have the process end by this signal when its exit has cleaned up; the exit code of it."""
+        self._end_by = number
+        return 128 + number
+
+    def _arrive(self, number: int, frame: FrameType | None) -> None:
+        if self._attitude is _Attitude.HAND_ON:
+            self._pass_on(number)
+        elif self._attitude is not _Attitude.IGNORE and self._first is None:
+            self._first = number
+            if self._attitude is _Attitude.RAISE:
+                self._raise(number)
+
+    def _raise(self, number: int) -> None:
+        self._attitude = _Attitude.HAND_ON
         raise Stopped(number)
 
+    def _end(self) -> None:
+        if self._end_by is None:
+            return
+        with contextlib.suppress(OSError, ValueError):  # that nobody hears us may be why we end
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        signal.signal(self._end_by, signal.SIG_DFL)
+        os.kill(os.getpid(), self._end_by)
 
-def _end() -> None:
-    if not _ends_by:
-        return
-    # What is printed nobody hears by now may be why we end.
-    with contextlib.suppress(OSError, ValueError):
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    signal.signal(_ends_by[0], signal.SIG_DFL)
-    os.kill(os.getpid(), _ends_by[0])
+
+SIGNALS = Signals()
+
+
+def has_had_it(number: int) -> bool:
+    """Whether who runs in our process group was sent the signal too, by the terminal."""
+    if number != signal.SIGINT:
+        return False
+    try:
+        with open("/dev/tty", "rb", buffering=0) as terminal:  # noqa: PTH123 - nothing of a path
+            return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
+    except OSError:
+        return False  # there is no terminal

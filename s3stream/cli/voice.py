@@ -65,6 +65,9 @@ class Voice:
 
     def hear(self) -> None:
         """From now on say the library's warnings, and what is logged as WARNING or worse."""
+        if sys.stdout is not None:
+            # A key may hold what the terminal's encoding has not.
+            sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # it is the interpreter's own
         warnings.simplefilter("ignore")  # deprecations and their like are for developers
         warnings.simplefilter("always", RuntimeWarning)
         warnings.showwarning = self._show_warning
@@ -107,6 +110,11 @@ class _Heard(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._voice.warn(record.getMessage())
+
+
+def printable(text: str) -> str:
+    """A key as one line of a listing: it may hold line breaks, and what terminals obey."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def _write(text: str) -> None:
