@@ -62,7 +62,7 @@ ROOMS = {
     # boto3; its modules may import each other
     "store": Room(
         "checksums errors options pace parts predecessor regions state waiting",
-        "boto3 botocore email.utils logging mimetypes threading time urllib urllib3 warnings"
+        "boto3 botocore email.utils logging mimetypes mmap threading time urllib urllib3 warnings"
         " weakref",
     ),
     # what outlives a writer
@@ -111,7 +111,8 @@ ROOMS = {
     ),
     "archiving": Room(
         "ahead errors files fs inventory naming opening options pace state store uri waiting",
-        "fsspec.callbacks fsspec.core gzip io logging os pathlib tarfile zipfile zlib zstandard",
+        "fsspec.callbacks fsspec.core gzip io logging mmap os pathlib tarfile zipfile zlib"
+        " zstandard",
     ),
     "__init__": Room(
         "archiving budget checkpoint endings errors files fs inventory multipart opening options"

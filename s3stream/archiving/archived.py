@@ -6,6 +6,7 @@ Must not know formats of archives.
 from __future__ import annotations
 
 import io
+import mmap
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -38,7 +39,7 @@ class ArchiveFile(io.RawIOBase):
         self._entry = self._source.only()
         self._at = 0
         # What was read last, and where it begins.
-        self._piece = b""
+        self._piece: bytes | mmap.mmap = b""
         self._begin = 0
         self._ahead: Ahead[int, Piece] | None = None
         self._pieces: Iterator[Piece] = iter(())

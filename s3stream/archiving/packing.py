@@ -7,6 +7,7 @@ from, nor where the archive goes.
 from __future__ import annotations
 
 import gzip
+import mmap
 import struct
 import tarfile
 import zipfile
@@ -29,10 +30,14 @@ UNIX_TIME = 0x5455
 _ATTRIBUTE = "SCHILY.xattr.user."
 
 
+# What an entry is written by.
+Piece = bytes | mmap.mmap
+
+
 class Sink(Protocol):
     """Where bytes go."""
 
-    def write(self, data: bytes, /) -> object:
+    def write(self, data: Any, /) -> object:
         """Take all of them."""
 
     def close(self) -> None:
@@ -45,7 +50,7 @@ class Packer(Protocol):
     def begin(self, entry: Entry) -> None:
         """Begin an entry; its `size` must be the bytes that come."""
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Piece) -> None:
         """Write bytes of the entry."""
 
     def end(self) -> None:
@@ -109,7 +114,7 @@ class _Zip:
         info.file_size = entry.size
         self._entry = self._zip.open(info, "w")
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Piece) -> None:
         assert self._entry is not None  # noqa: S101 - between begin and end
         self._entry.write(data)
 
@@ -159,7 +164,7 @@ class _Tar:
         info.pax_headers = _attributes_of(entry)
         self._put(info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape"))
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Piece) -> None:
         self._left -= len(data)
         self._put(data)
 
@@ -181,7 +186,7 @@ class _Tar:
     def _pad(self, unit: int) -> None:
         self._put(bytes(-self._offset % unit))
 
-    def _put(self, data: bytes) -> None:
+    def _put(self, data: Piece) -> None:
         self._offset += len(data)
         self._stream.write(data)
 

@@ -5,6 +5,7 @@ Lists and reads; must not know in what order, how far ahead, nor what becomes of
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -26,7 +27,7 @@ from ..waiting import Cancellation
 class Piece:
     """Bytes of something, and what was seen of the whole when they were read."""
 
-    data: bytes
+    data: bytes | mmap.mmap
     etag: str | None = None
     content_type: str | None = None
     metadata: Mapping[str, str] | None = None

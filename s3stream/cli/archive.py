@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from argparse import ArgumentTypeError, Namespace
 from datetime import datetime, timezone
 
 import s3stream
 
+from .bar import human
 from .parsing import Parser, add_connection, connection, duration, size
 from .voice import Voice
+from .writing import add_writing, refuse_if_there, writing
 
 EXAMPLE = """
 s3stream archive s3://bucket/ s3://backups/bucket-2026-11-28.zip
@@ -48,6 +51,7 @@ def arguments(parser: Parser) -> None:
         default=size("64MiB"),
         help="what may wait between reading and writing (default: 64MiB)",
     )
+    add_writing(parser)
     add_connection(parser)
     add_connection(parser, "source")
 
@@ -65,7 +69,8 @@ def add_filters(parser: Parser) -> None:
 
 
 def run(options: Namespace, voice: Voice) -> int:
-    """Make it."""
+    """Make it: whole, or not at all."""
+    refuse_if_there(options, options.dest)
     with voice.bar() as bar:
         made = s3stream.archive(
             options.sources,
@@ -79,26 +84,26 @@ def run(options: Namespace, voice: Voice) -> int:
             memory_limit=options.memory_limit,
             source_options=connection(options, "source") or None,
             callback=bar,
-            **connection(options),
+            **writing(options),
         )
     contents = made.contents
     voice.result(
         {
             "uri": options.dest,
-            "size": made.upload.size,
-            "etag": made.upload.etag,
+            **dataclasses.asdict(made.upload),
             "entries": contents.entries,
             "bytes": contents.size,
             "skipped": contents.skipped,
         }
     )
-    voice.done(f"{options.dest}: {summary(contents)}, in {made.upload.size:,} bytes")
+    voice.done(f"{options.dest}: {summary(contents)}, in {human(made.upload.size)}")
     return 0
 
 
 def summary(contents: s3stream.ArchiveContents) -> str:
     """What an archive holds, for people."""
-    said = f"{contents.entries:,} entries of {contents.size:,} bytes"
+    entries = "1 entry" if contents.entries == 1 else f"{contents.entries:,} entries"
+    said = f"{entries}, {human(contents.size)} ({contents.size:,} bytes)"
     return f"{said}, {contents.skipped:,} skipped" if contents.skipped else said
 
 

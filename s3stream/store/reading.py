@@ -5,6 +5,7 @@ Every answer is held against what was asked for, for some stores ignore If-Match
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ..errors import NotFoundError, PreconditionError, S3StreamError
+from ..options import KiB, MiB
 from ..pace import Pace
 from ..waiting import Cancellation
 from .calls import call, listen
@@ -21,6 +23,10 @@ from .failures import code_of, translated
 from .pages import pages
 from .parameters import Parameters
 
+# From here on bytes lie in pages of their own, which go back to the system when they were used.
+# Allocated by many threads, a few MiB at a time, they would leave holes as large as themselves.
+_IN_PAGES = 1 * MiB
+_AT_A_TIME = 256 * KiB
 # Botocore repeats the call and not the reading of its answer.
 _READS = 5
 
@@ -39,7 +45,7 @@ class ListedObject:
 class Range:
     """Bytes of an object, and what the store says of the whole of it."""
 
-    data: bytes
+    data: bytes | mmap.mmap
     etag: str
     modified: datetime
     content_type: str | None
@@ -140,7 +146,7 @@ class Reader:
                     f" has {whole}",
                     **where,
                 )
-            data: bytes = body.read()
+            data = _data_of(body, expected)
         return Range(
             data,
             answer["ETag"],
@@ -148,6 +154,16 @@ class Reader:
             answer.get("ContentType"),
             answer["Metadata"],
         )
+
+
+def _data_of(body: Any, size: int) -> bytes | mmap.mmap:
+    if size < _IN_PAGES:
+        data: bytes = body.read()
+        return data
+    pages = mmap.mmap(-1, size)
+    while piece := body.read(_AT_A_TIME):
+        pages.write(piece)
+    return pages
 
 
 def _explained(error: ClientError, where: dict[str, Any]) -> S3StreamError | None:
