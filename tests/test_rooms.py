@@ -121,7 +121,7 @@ ROOMS = {
     # the command line stands on what `import s3stream` offers
     "cli": Room(
         "__init__ checksums errors plan uri",
-        "argparse atexit glob importlib logging os pathlib select shutil signal stat subprocess sys"
+        "argparse atexit glob importlib logging os pathlib select signal stat subprocess sys"
         " threading time warnings",
     ),
     "__main__": Room("cli", "sys"),

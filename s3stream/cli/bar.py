@@ -5,7 +5,6 @@ Has the face of an fsspec callback, so the library tells it by itself. Must not 
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections import deque
@@ -14,7 +13,7 @@ from collections.abc import Callable
 _SECONDS = 0.5
 # The rate is that of the last so many drawings: ten seconds.
 _REMEMBERED = 20
-_FULL = 24
+_FULL = 16
 
 
 def no_parts() -> int:
@@ -69,23 +68,22 @@ class Bar:
         self._seen.append((now, done))
         if done:
             rate = (done - before) / max(now - then, 1e-9)
-            width = shutil.get_terminal_size().columns - 1
-            draw(line(done, self.total, rate, self.parts())[:width])
+            draw(line(done, self.total, rate, self.parts()))
 
 
 def line(done: int, total: int | None, rate: float, parts: int) -> str:
     """What the bar shows: bytes, parts, rate; of a known total also the share, and when it ends."""
     said = [human(done) if total is None else f"{human(done)} of {human(total)}"]
+    said.append(f"{human(rate)}/s")
+    if total is not None and done >= total:
+        said.append("finishing")
+    elif total is not None and rate:
+        said.append(f"{clock((total - done) / rate)} left")
     if parts:
         said.append(count(parts, "part"))
-    said.append(f"{human(rate)}/s")
     if total is None:
         return ", ".join(said)
     share = min(1.0, done / total) if total else 1.0
-    if done >= total:
-        said.append("finishing")
-    elif rate:
-        said.append(f"{clock((total - done) / rate)} left")
     filled = int(share * _FULL)
     return f"[{'#' * filled}{'.' * (_FULL - filled)}] {int(share * 100):3}%  {', '.join(said)}"
 

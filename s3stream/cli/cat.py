@@ -8,11 +8,12 @@ from argparse import Namespace
 import s3stream
 
 from .parsing import Parser, add_connection, connection
+from .streams import OUTPUT, descriptor_of, print_bytes
 from .voice import Voice
 
 EXAMPLE = "s3stream cat s3://bucket/logs/today.gz | gunzip"
 
-_PIECE = 1 << 20
+_PIECE = 8 << 20
 
 
 def arguments(parser: Parser) -> None:
@@ -23,10 +24,10 @@ def arguments(parser: Parser) -> None:
 
 def run(options: Namespace, voice: Voice) -> int:
     """Print them; an object that is replaced meanwhile is an error, and not two halves."""
-    if sys.stdout is None:
-        raise OSError("standard output is closed: there is nowhere to print to")
+    descriptor_of(sys.stdout, OUTPUT)
     for uri in options.uri:
-        with s3stream.open(uri, "rb", **connection(options)) as file:
+        # Each piece is asked for when the one before is printed, and none is kept.
+        with s3stream.open(uri, "rb", cache_type="none", **connection(options)) as file:
             while piece := file.read(_PIECE):
-                sys.stdout.buffer.write(piece)
+                print_bytes(piece)
     return 0

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -19,6 +18,7 @@ from . import VERBS
 from .codes import code_of, table
 from .parsing import Parser, add_output
 from .signals import SIGNALS, Stopped
+from .streams import OUTPUT, flush_output, give_up_output
 from .voice import Voice
 
 _EXAMPLE = """
@@ -51,13 +51,15 @@ def _run(arguments: list[str], voice: Voice) -> int:
             code = _run_verb(module, verb, arguments[1:], voice)
         except SystemExit:  # so argparse ends when it has shown help or version
             code = 0
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        flush_output()
         return code
     except BrokenPipeError:
-        return _nobody_reads()
+        give_up_output()
+        return SIGNALS.end_by(signal.SIGPIPE)
     except OSError as error:
         voice.fail(error)
+        if error.filename == OUTPUT:
+            give_up_output()
         # Of `run`, whose command has codes of its own.
         return int(getattr(module, "FAILURE", code_of(error)))
 
@@ -95,10 +97,3 @@ def _verb_of(arguments: list[str]) -> str:
         raise UsageError(f"there is no verb {first!r}{meant}")
     parser.parse_args(arguments[:1])
     raise UsageError("a verb is missing (see s3stream --help)")
-
-
-def _nobody_reads() -> int:
-    """Standard output was closed by its reader, such as `head`: end as others do then."""
-    # What is still buffered would fail once more at exit.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return SIGNALS.end_by(signal.SIGPIPE)

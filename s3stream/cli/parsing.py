@@ -86,12 +86,8 @@ def size(text: str) -> int:
         )
     whole, _, fraction = match[1].partition(".")
     # In whole numbers: a float would not hold every byte of a TiB's fraction.
-    unit = _SIZES[match[2].lower()]
     of_ten = int("1" + "0" * len(fraction))
-    counted, left = divmod(int(whole + fraction) * unit, of_ten)
-    if left:
-        raise ArgumentTypeError(f"{text!r}: is no whole number of bytes")
-    return counted
+    return int(whole + fraction) * _SIZES[match[2].lower()] // of_ten
 
 
 def duration(text: str) -> timedelta:

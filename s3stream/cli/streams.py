@@ -5,6 +5,7 @@ Must not know whose descriptor it is, nor what becomes of the file.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import stat
@@ -17,6 +18,8 @@ from .signals import SIGNALS
 
 PIECE = 1 << 20
 
+OUTPUT = "standard output"
+
 
 def descriptor_of(stream: TextIO | None, name: str) -> int:
     """The descriptor of a standard stream. Raises `UsageError` when it was closed at the start."""
@@ -28,6 +31,46 @@ def descriptor_of(stream: TextIO | None, name: str) -> int:
 def standard_input() -> int:
     """The descriptor of standard input."""
     return descriptor_of(sys.stdin, "standard input")
+
+
+def print_bytes(data: bytes) -> None:
+    """Write all of it to standard output, past Python's buffer: what fails, fails here."""
+    output = descriptor_of(sys.stdout, OUTPUT)
+    with memoryview(data) as view:
+        written = 0
+        while written < len(view):
+            with _named(OUTPUT):
+                written += os.write(output, view[written:])
+
+
+def print_line(line: str) -> None:
+    """Print a line, by way of Python's buffer."""
+    descriptor_of(sys.stdout, OUTPUT)
+    with _named(OUTPUT):
+        sys.stdout.write(f"{line}\n")
+
+
+def flush_output() -> None:
+    """Print what is still buffered, if anything was printed."""
+    if sys.stdout is not None:
+        with _named(OUTPUT):
+            sys.stdout.flush()
+
+
+def give_up_output() -> None:
+    """Nothing more can be printed; what is buffered would fail once more at exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+@contextlib.contextmanager
+def _named(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        error.filename = name
+        raise
 
 
 def size_ahead(source: int) -> int | None:
@@ -65,10 +108,8 @@ def copy(source: int, name: str, write: Callable[[Any], int], told: Callable[[in
 def _read(source: int, buffer: memoryview, name: str) -> int:
     while True:
         try:
-            return os.readv(source, [buffer])
+            with _named(name):
+                return os.readv(source, [buffer])
         except BlockingIOError:  # noqa: PERF203 - whoever had it before us has left it so
             # It is not at its end: taking it for that would publish half an object.
             select.select([source], [], [])
-        except OSError as error:
-            error.filename = name
-            raise

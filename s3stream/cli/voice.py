@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import threading
 import warnings
@@ -15,9 +16,11 @@ from collections.abc import Mapping
 from typing import Any, TextIO
 
 from .bar import Bar
+from .streams import print_line
 from .wording import in_our_words, sentence
 
 _CLEAR = "\r\x1b[K"
+_COLUMNS = 80  # where a terminal does not say how wide it is
 
 
 class Voice:
@@ -42,9 +45,7 @@ class Voice:
         """A line on stdout. Raises `BrokenPipeError` when nobody reads it any more."""
         with self._lock:
             self._clear_bar()
-            if sys.stdout is None:
-                raise OSError("standard output is closed: there is nowhere to print to")
-            sys.stdout.write(f"{line}\n")
+            print_line(line)
 
     def done(self, line: str) -> None:
         """A last line, for who watches: on a terminal only, and not with --quiet or --json."""
@@ -89,7 +90,7 @@ class Voice:
 
     def _draw(self, line: str) -> None:
         with self._lock:
-            _write(f"{_CLEAR}{line}")
+            _write(f"{_CLEAR}{line[: _columns() - 1]}")
             self._bar_is_shown = True
 
     def _clear_bar(self) -> None:
@@ -110,6 +111,14 @@ class _Heard(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._voice.warn(record.getMessage())
+
+
+def _columns() -> int:
+    # Of the terminal that we draw on: standard output may be another, or none.
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or _COLUMNS
+    except (OSError, ValueError):
+        return _COLUMNS
 
 
 def printable(text: str) -> str:

@@ -1,0 +1,28 @@
+"""S3 as fsspec's file system `s3stream`: our writer, fsspec's buffered reader, plain calls between.
+
+Only puts fsspec's face on the rooms below; decides nothing about uploads. In layers, each a class
+on top of the one before: `connection`, `looking`, `opening`, `changing`, `whole`.
+"""
+
+from __future__ import annotations
+
+from ..uri import SCHEMES
+from .names import OPEN_OPTIONS, refuse_unknown, take_connection
+from .whole import Whole
+
+__all__ = ["OPEN_OPTIONS", "S3StreamFileSystem", "refuse_unknown", "take_connection"]
+
+
+class S3StreamFileSystem(Whole):
+    """Files in S3, `s3stream://bucket/key`.
+
+    Options, by s3fs's names: `anon key secret token profile endpoint_url use_ssl client_kwargs
+    config_kwargs s3_additional_kwargs`, or a ready boto3 client as `client`; S3's own parameters,
+    by S3's names; and every field of `WriteOptions`, as the default of the files it opens. What is
+    not given comes from boto3's environment variables and files. Without `client` it can be pickled
+    and makes its client where it is used, anew after a fork.
+
+    Raises `UsageError` for an option that is none, `AccessDeniedError` without credentials.
+    """
+
+    protocol = SCHEMES

@@ -1,0 +1,123 @@
+"""The lowest layer: what a file system is made with, its client, and the listings it keeps.
+
+Knows options and paths, and sends nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from fsspec.spec import AbstractFileSystem
+
+from ..errors import UsageError
+from ..options import OPTION_NAMES, WriteOptions
+from ..store import CONNECTION_OPTIONS, Objects, connect
+from ..uri import split_path
+from .names import FSSPEC_OPTIONS, refuse_unknown
+
+
+class Connected(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
+    """A file system that knows its store and has asked it nothing yet."""
+
+    root_marker = ""
+
+    def __init__(
+        self,
+        *,
+        client: Any = None,
+        s3_additional_kwargs: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        known = {*CONNECTION_OPTIONS, *OPTION_NAMES, *FSSPEC_OPTIONS}
+        # S3's own parameters begin with a capital, ours never do.
+        by_name = {name: options.pop(name) for name in list(options) if name[:1].isupper()}
+        for name in options:
+            refuse_unknown("option", name, known | {"client"})
+        ours = {name: options.pop(name) for name in CONNECTION_OPTIONS if name in options}
+        if client is not None and ours:
+            raise UsageError(f"client= brings its own connection: drop {', '.join(ours)}")
+        writing = {name: options.pop(name) for name in OPTION_NAMES if name in options}
+        super().__init__(**options)
+        self._connection = ours
+        self._writing = writing
+        parameters = {} if s3_additional_kwargs is None else s3_additional_kwargs
+        WriteOptions(**writing, s3_additional_kwargs=parameters)
+        self._parameters = {**parameters, **by_name}
+        self._given_client = client
+        self._made: tuple[int, Any] | None = None
+        self._objects()
+
+    @property
+    def client(self) -> Any:
+        """The boto3 client, this process's own."""
+        if self._given_client is not None:
+            return self._given_client
+        # A forked child must not share its parent's connections.
+        if self._made is None or self._made[0] != os.getpid():
+            self._made = os.getpid(), connect(**self._connection)
+        return self._made[1]
+
+    def refuse_a_parents_client(self) -> None:
+        """In a forked child: raise `UsageError` when the client is the parent's own."""
+        if self._given_client is not None:
+            raise UsageError(
+                "client= was made by the parent of this forked process, and its connections are the"
+                " parent's; give key=, profile= or endpoint_url= instead"
+            )
+
+    def __reduce__(self) -> Any:
+        if self._given_client is not None:
+            raise TypeError(
+                "a file system made with client= cannot be pickled: a client belongs to its"
+                " process; give key=, profile= or endpoint_url= instead"
+            )
+        return super().__reduce__()
+
+    @classmethod
+    def _strip_protocol(cls, path: Any) -> Any:
+        if isinstance(path, list):
+            return [cls._strip_protocol(p) for p in path]
+        bucket, key = split_path(os.fspath(path))
+        return f"{bucket}/{key}".rstrip("/")
+
+    def _write_options(self, chosen: Mapping[str, Any]) -> WriteOptions:
+        """The defaults of this file system, and above them what was chosen for one object."""
+        # S3's own parameters begin with a capital, ours never do.
+        by_name = {name: chosen[name] for name in chosen if name[:1].isupper()}
+        ours = {name: chosen[name] for name in chosen if name not in by_name}
+        for name in ours:
+            refuse_unknown("option", name, OPTION_NAMES)
+        options = WriteOptions(**{**self._writing, **ours})
+        parameters = {**self._parameters, **options.s3_additional_kwargs, **by_name}
+        if parameters:
+            options = dataclasses.replace(options, s3_additional_kwargs=parameters)
+        return options
+
+    # -- listings kept
+
+    def invalidate_cache(self, path: str | None = None) -> None:
+        """Forget kept listings: all of them, or those at and below `path` and that it stands in."""
+        if path is None:
+            self.dircache.clear()
+        else:
+            path = self._strip_protocol(path)
+            for kept in [kept for kept in self.dircache if kept.startswith(f"{path}/")]:
+                self.dircache.pop(kept, None)
+            self._forget(path)
+        super().invalidate_cache(path)
+
+    def _forget(self, path: str) -> None:
+        while path and len(self.dircache):
+            self.dircache.pop(path, None)
+            path = self._parent(path) if "/" in path else ""
+        self.dircache.pop("", None)
+
+    def _from_listing(self, path: str) -> dict[str, Any] | None:
+        entries = self.dircache.get(self._parent(path), ())
+        return next((dict(entry) for entry in entries if entry["name"] == path), None)
+
+    def _objects(self, given: Mapping[str, Any] | None = None) -> Objects:
+        return Objects(self.client, self._parameters if given is None else given)
