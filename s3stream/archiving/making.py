@@ -211,9 +211,12 @@ def _fill(
         contents = ledger.contents
         _put(packer, *ledger.finish())
         packer.finish()
-    except BaseException:
+    except BaseException as error:
         spout.shut()
         packer.abandon()
+        if not isinstance(error, Exception):
+            # A Ctrl-C says nothing by itself.
+            add_note(error, "nothing was published")
         raise
     return contents
 
