@@ -180,7 +180,7 @@ def check_backup(run: Run) -> None:
         assert deep is not None
         assert deep.read() == objects["deep/b.bin"]
     assert names == ["a.txt", "deep/b.bin", ".s3stream-manifest/000001.jsonl"]
-    assert f"2 objects, 0 skipped, {6 * MIB + 1:,} bytes: verified" in printed
+    assert f"2 objects, {6 * MIB + 1:,} bytes, 0 skipped: verified" in printed
 
 
 CHECKS = {
