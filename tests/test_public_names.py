@@ -45,6 +45,7 @@ PROMISED = [
     "UploadResult",
     "UsageError",
     "WriteOptions",
+    "WriteStats",
     "abort_uploads",
     "archive",
     "discard_on_sigterm",
