@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import s3stream
 from s3stream import errors
 from s3stream.cli import VERBS
-from s3stream.cli.bar import clock, human, line
+from s3stream.cli.bar import Bar, clock, human, line
 from s3stream.cli.codes import MEANINGS, code_of
 from s3stream.cli.parsing import Parser, add_connection, connection, duration, pair, size
 from s3stream.cli.voice import printable
@@ -128,6 +128,18 @@ def test_every_verb_is_a_module_with_an_example(verb: str) -> None:
 )
 def test_the_bar(done: int, total: int | None, rate: float, parts: int, shown: str) -> None:
     assert line(done, total, rate, parts) == shown
+
+
+def test_the_bar_comes_with_the_first_byte() -> None:
+    # Until then a command may be asking for a password on the same terminal.
+    shown: list[str] = []
+    with Bar(shown.append, 4):
+        pass
+    assert shown == []
+    with Bar(shown.append, 4) as bar:
+        bar.relative_update(4)
+    assert shown
+    assert shown[-1].startswith("[################] 100%  4 B of 4 B, ")
 
 
 def test_numbers_for_people() -> None:

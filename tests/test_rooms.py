@@ -127,7 +127,7 @@ ROOMS = {
     ),
     # the command line stands on what `import s3stream` offers
     "cli": Room(
-        "__init__ checksums errors plan uri",
+        "__init__ checksums errors journal plan uri",
         "argparse atexit glob importlib logging os pathlib select signal stat subprocess sys"
         " threading time warnings",
     ),

@@ -16,7 +16,7 @@ _REMEMBERED = 20
 _FULL = 16
 
 
-def no_parts() -> int:
+def no_parts(done: int) -> int:
     """For what has none: none are shown."""
     return 0
 
@@ -25,13 +25,14 @@ class Bar:
     """How far something has come, in bytes; a context manager that draws while it is entered.
 
     `draw` shows a line in the place of the one before, None draws nothing. It appears with the
-    first byte: until then a command may be asking for a password on the same terminal.
+    first byte: until then a command may be asking for a password on the same terminal. `parts`
+    tells how many parts so many bytes have filled.
     """
 
     def __init__(self, draw: Callable[[str], None] | None, total: int | None = None) -> None:
         self.done = 0
         self.total = total
-        self.parts: Callable[[], int] = no_parts
+        self.parts: Callable[[int], int] = no_parts
         self._draw = draw
         self._seen: deque[tuple[float, int]] = deque(maxlen=_REMEMBERED)
         self._over = threading.Event()
@@ -68,7 +69,7 @@ class Bar:
         self._seen.append((now, done))
         if done:
             rate = (done - before) / max(now - then, 1e-9)
-            draw(line(done, self.total, rate, self.parts()))
+            draw(line(done, self.total, rate, self.parts(done)))
 
 
 def line(done: int, total: int | None, rate: float, parts: int) -> str:

@@ -28,7 +28,7 @@ BY_SIGNAL = 128
 
 MEANINGS = {
     DONE: "done",
-    FAILED: "it failed for a reason that has no code of its own; nothing was published",
+    FAILED: "any other failure; nothing was published",
     USAGE: "wrong arguments; nothing was sent",
     NOT_FOUND: "no such bucket, object, upload or local file",
     DENIED: "access denied, or no credentials",
@@ -36,7 +36,7 @@ MEANINGS = {
     LOCKED: "another process is at this upload",
     UNCERTAIN: "nobody can tell whether the object was published: look",
     DIFFERENT: "what the store has is not what was sent",
-    OF_RUN: "run: a failure of our own, before or after the command's",
+    OF_RUN: "run: a failure of ours, whatever the command did",
     NOT_EXECUTABLE: "run: the command cannot be executed",
     NO_COMMAND: "run: there is no such command",
     BY_SIGNAL: "and the signal's number: ended by a signal (run: it or its command)",

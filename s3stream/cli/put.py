@@ -12,8 +12,7 @@ import s3stream
 
 from ..checksums import ALGORITHMS
 from ..errors import UsageError, add_note
-from ..plan import plan_parts
-from .bar import Bar
+from ..journal import Journal
 from .parsing import Parser, add_connection
 from .signals import Stopped
 from .streams import copy, pieces, size_ahead, standard_input
@@ -23,6 +22,7 @@ from .writing import (
     add_expected_size,
     add_writing,
     is_published,
+    parts_of,
     refuse_if_there,
     writing,
 )
@@ -91,7 +91,7 @@ def run(options: Namespace, voice: Voice) -> int:
 def send_file(file: str, uri: str, chosen: dict[str, Any], voice: Voice) -> s3stream.UploadResult:
     """Send a local file: its parts at once, straight from the disk."""
     with voice.bar() as bar:
-        bar.parts = lambda: _parts_of(bar, chosen)
+        bar.parts = parts_of(chosen, Path(file).stat().st_size)
         return s3stream.upload_file(file, uri, callback=bar, **chosen)
 
 
@@ -106,6 +106,7 @@ def send_input(
     if hint is not None:
         chosen = {**chosen, "size_hint": hint}
     with voice.bar(ahead if size is None else size) as bar, _opened(uri, chosen) as file:
+        bar.parts = parts_of(chosen, hint)
         if file.tell():
             _pass_over(source, file.tell(), chosen["checkpoint"])
             bar.relative_update(file.tell())
@@ -135,19 +136,13 @@ def _with_name(uri: str, file: str) -> str:
     return uri + Path(file).name if uri.endswith("/") else uri
 
 
-def _parts_of(bar: Bar, chosen: dict[str, Any]) -> int:
-    """How many parts the bytes are that have come in: with a known size all are cut alike."""
-    part_size = chosen.get("part_size", s3stream.WriteOptions.part_size)
-    options = s3stream.WriteOptions(part_size=part_size, size_hint=bar.total)
-    return -(-bar.done // plan_parts(options).start)
-
-
 def _pass_over(source: int, offset: int, path: str) -> None:
     """Read the beginning, which the store has, and see that it is the one that was sent.
 
     Raises `UsageError` where it is not: the object would be two halves of different things.
     """
-    checkpoint = s3stream.Checkpoint.from_json(Path(path).read_text(encoding="utf-8"))
+    checkpoint = Journal(path).read()
+    assert checkpoint is not None  # noqa: S101 - the file that goes on from it was just opened
     algorithm = ALGORITHMS.get(checkpoint.options["checksum"])
     begin = 0
     for part in checkpoint.firm:

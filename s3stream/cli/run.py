@@ -24,6 +24,7 @@ from .writing import (
     add_expected_size,
     add_writing,
     is_published,
+    parts_of,
     refuse_if_there,
     writing,
 )
@@ -64,6 +65,8 @@ def run(options: Namespace, voice: Voice) -> int:
     )
     try:
         with file, command as output, voice.bar(options.expected_size) as bar:
+            if options.compress is None:
+                bar.parts = parts_of(chosen, options.expected_size)
             copy(output, "the command's output", file.write, bar.relative_update)
             code = command.wait()
             result = None

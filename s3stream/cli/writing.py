@@ -6,11 +6,13 @@ import argparse
 import dataclasses
 import time
 from argparse import Namespace
+from collections.abc import Callable
 from typing import Any
 
 import s3stream
 
 from ..errors import AlreadyExistsError
+from ..plan import plan_parts
 from .bar import clock, count, human
 from .parsing import connection, pair, size, whole_number
 from .voice import Voice
@@ -91,6 +93,20 @@ def refuse_if_there(options: Namespace, uri: str) -> None:
         return  # or nobody may look: then it shows in the end
     if there:
         raise AlreadyExistsError(f"{uri}: there is an object of that name already")
+
+
+def parts_of(chosen: dict[str, Any], expected: int | None) -> Callable[[int], int]:
+    """What tells how many parts are filled by the first so many bytes, of about `expected`."""
+    part_size = chosen.get("part_size", s3stream.WriteOptions.part_size)
+    plan = plan_parts(s3stream.WriteOptions(part_size=part_size, size_hint=expected))
+    ends = [0]
+
+    def count_parts(done: int) -> int:
+        while ends[-1] + plan.size(ends[-1]) <= done or ends[-1] < (expected or 0) <= done:
+            ends.append(ends[-1] + plan.size(ends[-1]))
+        return len(ends) - 1
+
+    return count_parts
 
 
 def is_published(file: Any) -> bool:
