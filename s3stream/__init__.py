@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from .budget import limit_memory
 from .checkpoint import Checkpoint
+from .dataset import Dataset
 from .endings import discard_on_sigterm
 from .errors import (
     AccessDeniedError,
@@ -31,6 +32,7 @@ from .fs import S3StreamFileSystem
 from .multipart import MultipartUpload
 from .opening import open
 from .options import WriteOptions
+from .prepared import PreparedUpload
 from .resuming import resume
 from .sendfile import upload_file
 from .state import Checksum, Receipt, UploadResult
@@ -43,12 +45,14 @@ __all__ = [
     "Checkpoint",
     "Checksum",
     "CleanupError",
+    "Dataset",
     "IntegrityError",
     "LockedError",
     "MultipartUpload",
     "NotFoundError",
     "PreconditionError",
     "PrefixError",
+    "PreparedUpload",
     "Receipt",
     "S3BufferedWriter",
     "S3CompressedWriter",

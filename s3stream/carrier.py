@@ -18,6 +18,7 @@ from .memory import Memory
 from .options import WriteOptions
 from .parts import Buffer, Part
 from .predecessor import Predecessor
+from .prepared import PreparedUpload
 from .sender import Outcome, Sender
 from .state import Event, Phase, Receipt, UploadResult, UploadState
 from .store import PUT, Origin, Target, is_refusal
@@ -211,6 +212,20 @@ class Carrier:
             {name: getattr(self._options, name) for name in CHECKPOINTED},
             self.state.receipts,
             self._tail,
+        )
+
+    def prepared(self) -> PreparedUpload:
+        """What somebody else needs to complete what is there."""
+        return PreparedUpload(
+            self.target.bucket,
+            self.target.key,
+            self._upload_id,
+            self.state.receipts,
+            self._options.checksum,
+            self._options.if_match,
+            self._options.if_none_match,
+            self.target.origin.writer_id,
+            self.target.parameters_of_the_end,
         )
 
     def _published(self, manifest: list[Receipt], size: int) -> UploadResult:

@@ -22,6 +22,7 @@ from .cleanup import COLLECTED, THOROUGH, Patience
 from .discarding import Discarding
 from .errors import UsageError
 from .options import KiB
+from .prepared import PreparedUpload
 from .state import UploadResult
 from .writer import S3Writer
 
@@ -89,6 +90,12 @@ class _Face(Discarding):
         if not self.closed:
             self._end_writing_or_discard()
         return self._below()._prepare()
+
+    def _refuse_to_hand_over(self) -> None:
+        self._below()._refuse_to_hand_over()
+
+    def _hand_over(self) -> PreparedUpload:
+        return self._below()._hand_over()
 
     def close(self) -> None:
         """Publish the object, or clean up when that must not or cannot be: `S3Writer.close`."""

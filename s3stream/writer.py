@@ -23,6 +23,7 @@ from .errors import LockedError, S3StreamError, UsageError, attach, offer
 from .keeping import Keeper
 from .options import WriteOptions
 from .predecessor import Predecessor
+from .prepared import PreparedUpload
 from .state import Phase, UploadResult
 from .transfer import Transfer
 
@@ -302,6 +303,26 @@ class S3Writer(Discarding, io.RawIOBase):
             if prepared and self._door is _Door.OPEN:
                 self._turn(_Door.SEALED)
             return prepared
+
+    def _refuse_to_hand_over(self) -> None:
+        if self.mode == "ab":
+            raise UsageError(
+                f"{self!r}: appending cannot be prepared, for what is there may be another object"
+                " by then; commit() or discard() it"
+            )
+        if self._keeper is not None:
+            raise UsageError(
+                f"{self!r}: a file that has a checkpoint, or was resumed, cannot be prepared, for"
+                " whoever takes it up would publish it alone; write it without checkpoint="
+            )
+
+    def _hand_over(self) -> PreparedUpload:
+        self._refuse_if_forked()
+        with self._lock:
+            try:
+                return self._transfer.hand_over()
+            finally:
+                self._shut()
 
     def _seal(self) -> None:
         try:

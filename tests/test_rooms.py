@@ -43,6 +43,7 @@ ROOMS = {
     "parts": Room("errors options plan", "mmap"),  # mmap: the type of a spooled body
     "state": Room("checksums errors"),
     "manifest": Room("errors state"),
+    "prepared": Room("state"),
     "checkpoint": Room("errors options state"),
     "predecessor": Room("errors options state"),
     # local files
@@ -72,18 +73,23 @@ ROOMS = {
     ),
     # shell
     "cleanup": Room("endings errors sender store", "threading warnings"),
-    "discarding": Room("cleanup errors"),
+    "discarding": Room("cleanup errors prepared"),
     "carrier": Room(
-        "beside checkpoint errors memory options parts predecessor sender state store waiting"
+        "beside checkpoint errors memory options parts predecessor prepared sender state store"
+        " waiting"
     ),
-    "transfer": Room("carrier checkpoint cleanup errors options parts plan predecessor state"),
+    "transfer": Room(
+        "carrier checkpoint cleanup errors options parts plan predecessor prepared state"
+    ),
+    "completing": Room("errors manifest state store"),
     "writer": Room(
-        "checkpoint cleanup discarding endings errors keeping options predecessor state transfer",
+        "checkpoint cleanup discarding endings errors keeping options predecessor prepared state"
+        " transfer",
         "io os sys threading warnings",
     ),
     # adapters
     "files": Room(
-        "checkpoint cleanup discarding errors options state writer",
+        "checkpoint cleanup discarding errors options prepared state writer",
         "fsspec.compression fsspec.core io threading warnings",
     ),
     "transaction": Room("cleanup errors files", "fsspec.transaction"),
@@ -96,8 +102,10 @@ ROOMS = {
     "opening": Room("errors files fs lock options resuming store uri writer"),
     "uploads": Room("errors fs store"),
     "multipart": Room(
-        "checksums errors fs manifest options regions state store uri", "os threading"
+        "checksums completing errors fs options regions state store uri", "os threading"
     ),
+    "members": Room("cleanup completing errors fs prepared sender state store"),
+    "dataset": Room("errors fs members prepared state"),
     "sending": Room(
         "checkpoint checksums cleanup endings errors fs keeping manifest multipart options regions"
         " sender source state store waiting"
@@ -107,8 +115,8 @@ ROOMS = {
         "fsspec.callbacks os",
     ),
     "__init__": Room(
-        "budget checkpoint endings errors files fs multipart opening options resuming sendfile"
-        " state uploads writer"
+        "budget checkpoint dataset endings errors files fs multipart opening options prepared"
+        " resuming sendfile state uploads writer"
     ),
 }
 
@@ -121,6 +129,7 @@ PURE = (
     "parts",
     "state",
     "manifest",
+    "prepared",
     "checkpoint",
     "predecessor",
 )
