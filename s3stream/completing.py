@@ -106,6 +106,13 @@ def is_gone(error: BaseException) -> bool:
     )
 
 
+def is_refused(error: BaseException) -> bool:
+    """Whether it is certain that a Complete which raised this has not made an object."""
+    if isinstance(error, (IntegrityError, UncertainError)):
+        return False  # whatever the store has answered last
+    return isinstance(error, S3StreamError) and is_refusal(error)
+
+
 def _found(
     target: Target,
     upload_id: str,

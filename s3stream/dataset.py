@@ -205,11 +205,12 @@ class Dataset:
         return said
 
     def _abort(self, members: list[Member]) -> None:
-        found = [member.receipt.uri for member in self._members.find_published(members)]
+        found = self._members.find_published(members)
         errors = self._members.remove(members)
-        if found:
+        stays = [member.receipt.uri for member in found if member.phase is Phase.COMMITTED]
+        if stays:
             errors.append(
-                S3StreamError(f"another process has published {_listed(found)}: it stays")
+                S3StreamError(f"another process has published, and it stays: {_listed(stays)}")
             )
         for member in members:
             if member.phase is Phase.UNCERTAIN:

@@ -10,13 +10,13 @@ from functools import partial
 from typing import Any
 
 from .cleanup import when_settled
-from .completing import is_gone, look, publish
+from .completing import is_gone, is_refused, look, publish
 from .errors import S3StreamError, UncertainError
 from .fs import S3StreamFileSystem
 from .prepared import PreparedUpload
 from .sender import Sender
 from .state import Event, Phase, Receipt, UploadResult, UploadState
-from .store import Origin, Target, is_refusal, is_upload_gone
+from .store import Origin, Target, is_upload_gone
 
 # Seconds that a Ctrl-C waits for what is on its way to the store.
 _INTERRUPTED_SECONDS = 2.0
@@ -45,6 +45,11 @@ class Member:
         """The object, None until it is there."""
         return self._state.result
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether it was seen that there is neither the upload nor an object of it."""
+        return isinstance(self.said, S3StreamError) and is_gone(self.said)
+
     def begin(self) -> None:
         """Its Complete is on its way."""
         self._was_uncertain = self.phase is Phase.UNCERTAIN
@@ -63,7 +68,7 @@ class Member:
             self._prepare()
             self.begin()
             self._state.lose_sight(said)
-        elif isinstance(said, S3StreamError) and is_gone(said) and self.phase is Phase.UNCERTAIN:
+        elif self.is_gone and self.phase is Phase.UNCERTAIN:
             self._state.on(Event.REFUSE)
         elif isinstance(said, list):
             self._prepare()
@@ -83,7 +88,7 @@ class Member:
 
     def _is_not_published(self, said: S3StreamError) -> bool:
         # That a second Complete was refused says nothing of the first.
-        return is_gone(said) or (is_refusal(said) and not self._was_uncertain)
+        return is_gone(said) or (is_refused(said) and not self._was_uncertain)
 
     def hear_of_removal(self) -> None:
         """It is gone."""
@@ -98,8 +103,8 @@ class Members:
     """All of them, in the order in which they came; each once.
 
     What they are asked in common is asked of several at once. What was said of each is in its
-    `said` then: a value or an error. An error that is of one alone stops no other; any else has the
-    rest not asked, and is in `said` too. What is no error of ours is raised. An interrupt waits a little for what is on its way.
+    `said` then: a value or an `S3StreamError`. One that is of one member alone stops no other; any
+    else has the rest not asked. An interrupt waits a little for what is on its way.
     """
 
     def __init__(self, fs: S3StreamFileSystem) -> None:
@@ -142,7 +147,7 @@ class Members:
 
     def find_published(self, members: list[Member]) -> list[Member]:
         """Of those that are neither published nor removed, as far as we know, those that may be."""
-        asked = [member for member in members if member.phase in OPEN]
+        asked = [member for member in members if member.phase in OPEN and not member.is_gone]
         self._at_once(asked, self._published_before)
         for member in asked:
             member.hear_of_look()

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import IO, Any, SupportsIndex
 
 from .checksums import ALGORITHMS
-from .completing import is_gone, look, publish
+from .completing import is_gone, is_refused, look, publish
 from .errors import (
     NotFoundError,
     PreconditionError,
@@ -27,7 +27,7 @@ from .fs import S3StreamFileSystem, take_connection
 from .options import MAX_PART_SIZE, WriteOptions
 from .regions import FileRegion, body_of, read_range
 from .state import Event, Phase, Receipt, UploadResult, UploadState
-from .store import Origin, Target, is_refusal
+from .store import Origin, Target
 from .uri import split_uri
 
 # While it is being completed no part can be added.
@@ -300,8 +300,7 @@ class MultipartUpload:
         if phase is Phase.PREPARED:
             self._state.on(Event.REFUSE)  # it was not asked for
         elif phase is Phase.COMMITTING:
-            refused = isinstance(error, S3StreamError) and is_refusal(error)
-            if refused and before is Phase.STREAMING:
+            if is_refused(error) and before is Phase.STREAMING:
                 self._state.on(Event.REFUSE)
                 return
             # That a second attempt was refused says nothing of the first.

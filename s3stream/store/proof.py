@@ -128,8 +128,9 @@ class Proof:
         """Find out whether an upload that is gone has become our object.
 
         Returns the object's HeadObject answer when it is ours, None when there is no object, or for
-        certain another writer's: one that never was ours, or `now` is not. Raises `UncertainError` when that cannot be told. Looks again for
-        some seconds: a store may remove the upload a little before it shows the object.
+        certain another writer's: one that never was ours, or `now` is not. Raises `UncertainError`
+        when that cannot be told. Looks again for some seconds: a store may remove the upload a
+        little before it shows the object.
         """
         for pause in (*_PAUSES, None):
             try:
