@@ -8,6 +8,7 @@ with s3stream.open("s3://bucket/key", "wb") as f:
 
 from __future__ import annotations
 
+from .asynchronous import S3AsyncWriter, aopen, upload_stream
 from .budget import limit_memory
 from .checkpoint import Checkpoint
 from .dataset import Dataset
@@ -54,6 +55,7 @@ __all__ = [
     "PrefixError",
     "PreparedUpload",
     "Receipt",
+    "S3AsyncWriter",
     "S3BufferedWriter",
     "S3CompressedWriter",
     "S3StreamError",
@@ -68,6 +70,7 @@ __all__ = [
     "UsageError",
     "WriteOptions",
     "abort_uploads",
+    "aopen",
     "discard_on_sigterm",
     "expire_uploads",
     "limit_memory",
@@ -75,4 +78,5 @@ __all__ = [
     "open",
     "resume",
     "upload_file",
+    "upload_stream",
 ]

@@ -69,6 +69,8 @@ class Carrier:
         predecessor: Predecessor | None,
     ) -> None:
         self.cancellation = Cancellation()
+        # Ends the wait for a commit that is on its way, which a cancellation does not.
+        self.interruption = Cancellation("the wait for the commit was ended")
         origin = None if start is None else Origin(start.writer_id)
         self.target = Target(client, bucket, key, options, self.cancellation, origin, predecessor)
         self.target.refuse_unheeded(PUT)
@@ -144,7 +146,7 @@ class Carrier:
 
     def prepare(self) -> None:
         """Wait until the store has all that was sent."""
-        self.sender.settle(cancellable=True)
+        self.sender.settle(cancellation=self.cancellation)
         self.report()
         self.raise_error()
         self.state.on(Event.PREPARE)
@@ -292,7 +294,8 @@ class Carrier:
         The event happens when it is certain that the call is made: there may be a wait before it.
         """
         made = self.sender.submit(job, None if event is None else lambda: self.state.on(event))
-        self.sender.settle(cancellable=self.state.phase is not Phase.COMMITTING)
+        committing = self.state.phase is Phase.COMMITTING
+        self.sender.settle(cancellation=self.interruption if committing else self.cancellation)
         self.raise_error()
         return made
 

@@ -123,6 +123,12 @@ class _Face(Discarding):
     def _cancel(self) -> None:
         self._below()._cancel()
 
+    def _interrupt(self) -> None:
+        self._below()._interrupt()
+
+    def _say_opened_at(self, line: str) -> None:
+        self._below()._say_opened_at(line)
+
     def _is_forked(self) -> bool:
         return self._below()._is_forked()
 

@@ -113,6 +113,14 @@ class Transfer:
         """
         self._carrier.cancellation.request()
 
+    def interrupt(self) -> None:
+        """End what waits on another thread as Ctrl-C would: a commit that is on its way, too.
+
+        Takes no lock. What waits ends with an error, on which a note says what became of a commit.
+        """
+        self._carrier.cancellation.request()
+        self._carrier.interruption.request()
+
     def raise_if_failed(self) -> None:
         """Raise the first error, if a part has failed or a write was interrupted."""
         self._carrier.absorb()
@@ -218,7 +226,7 @@ class Transfer:
             self._carrier.send(part)
         if self._cutter.has_rest:
             self._carrier.send_tail(self._cutter.finish())
-        self._sender.settle(cancellable=True)
+        self._sender.settle(cancellation=self._carrier.cancellation)
         self.raise_if_failed()
         self._state.on(Event.SUSPEND)
         self._memory.drop_free()

@@ -85,7 +85,7 @@ class S3Writer(Discarding, io.RawIOBase):
         self._transfer = Transfer(client, bucket, key, options, start, keeper, predecessor)
         self._lock = threading.RLock()
         self._process = os.getpid()
-        self._opened_at = _first_foreign_line()
+        self._opened_at = first_foreign_line()
         # Opened inside an `except` block: that exception is no reason to discard.
         self._handled_at_open = sys.exc_info()[1]
         self._dropped = False
@@ -110,7 +110,7 @@ class S3Writer(Discarding, io.RawIOBase):
         Raises `TypeError` for text, the first error of the upload when it has failed, and
         `TooLargeError` when the object cannot fit.
         """
-        view = _as_bytes(data)
+        view = as_bytes(data)
         self._refuse_if_closed()
         if self._dropped:  # a wrapper that is being collected empties its buffer into us
             return len(view)
@@ -336,6 +336,13 @@ class S3Writer(Discarding, io.RawIOBase):
         if not self._is_shut():
             self._transfer.cancel()
 
+    def _interrupt(self) -> None:
+        if not self._is_shut():
+            self._transfer.interrupt()
+
+    def _say_opened_at(self, line: str) -> None:
+        self._opened_at = line
+
     def _abandon(self, why: str, seconds: float | None = None) -> None:
         """Discard where nobody could catch an error, and warn.
 
@@ -402,7 +409,7 @@ class S3Writer(Discarding, io.RawIOBase):
             self._refuse_if_forked()
 
 
-def _first_foreign_line() -> str:
+def first_foreign_line() -> str:
     """Find the file and line of the code that uses us, past ourselves and the wrappers we know."""
     frame = sys._getframe(1)
     while frame.f_back is not None:
@@ -413,7 +420,8 @@ def _first_foreign_line() -> str:
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
-def _as_bytes(data: Any) -> memoryview:
+def as_bytes(data: Any) -> memoryview:
+    """See any C-contiguous buffer as flat bytes; raises `TypeError` for text and what is none."""
     if isinstance(data, str):
         raise TypeError("a binary file takes bytes, not str: encode it, or open with mode 'w'")
     try:

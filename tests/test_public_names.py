@@ -32,6 +32,7 @@ PROMISED = [
     "PrefixError",
     "PreparedUpload",
     "Receipt",
+    "S3AsyncWriter",
     "S3BufferedWriter",
     "S3CompressedWriter",
     "S3StreamError",
@@ -46,6 +47,7 @@ PROMISED = [
     "UsageError",
     "WriteOptions",
     "abort_uploads",
+    "aopen",
     "discard_on_sigterm",
     "expire_uploads",
     "limit_memory",
@@ -53,6 +55,7 @@ PROMISED = [
     "open",
     "resume",
     "upload_file",
+    "upload_stream",
 ]
 
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef

@@ -55,6 +55,7 @@ ROOMS = {
     "budget": Room("errors", "os threading weakref"),
     "memory": Room("budget errors waiting", "mmap os tempfile"),
     "sender": Room("pace waiting", "threading"),
+    "steps": Room("sender", "asyncio contextvars threading"),
     "heartbeat": Room("", "os threading weakref"),
     "endings": Room("", "atexit os signal sys threading time warnings weakref"),
     # boto3; its modules may import each other
@@ -100,6 +101,10 @@ ROOMS = {
         "beside checkpoint errors files fs journal keeping lock options state writer", "os"
     ),
     "opening": Room("errors files fs lock options resuming store uri writer"),
+    "asynchronous": Room(
+        "errors files opening options sender state steps uri writer",
+        "asyncio logging sys warnings",
+    ),
     "uploads": Room("errors fs store"),
     "multipart": Room(
         "checksums completing errors fs options regions state store uri", "os threading"
@@ -115,7 +120,7 @@ ROOMS = {
         "fsspec.callbacks os",
     ),
     "__init__": Room(
-        "budget checkpoint dataset endings errors files fs multipart opening options prepared"
+        "asynchronous budget checkpoint dataset endings errors files fs multipart opening options prepared"
         " resuming sendfile state uploads writer"
     ),
 }
@@ -266,13 +271,14 @@ def test_few_rooms_know_threads_and_one_knows_boto3() -> None:
             "multipart",
             "pace",
             "sender",
+            "steps",
             "store",
             "waiting",
             "writer",
         },
         "boto3": {"store"},
         "botocore": {"store"},
-        "asyncio": set(),
+        "asyncio": {"asynchronous", "steps"},
         "concurrent": set(),
         "socket": set(),
         "time": {"endings", "lock", "store", "waiting"},
