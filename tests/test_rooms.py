@@ -120,8 +120,8 @@ ROOMS = {
         "fsspec.callbacks os",
     ),
     "__init__": Room(
-        "asynchronous budget checkpoint dataset endings errors files fs multipart opening options prepared"
-        " resuming sendfile state uploads writer"
+        "asynchronous budget checkpoint dataset endings errors files fs multipart opening options"
+        " prepared resuming sendfile state uploads writer"
     ),
 }
 
