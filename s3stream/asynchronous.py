@@ -204,8 +204,13 @@ class S3AsyncWriter:
                 pass
 
     async def _end_by(self, end: Callable[[Any], T]) -> T:
-        async with self._turn:
-            file = self._opened()
+        file = self._opened()
+        try:
+            await self._turn.acquire()
+        except asyncio.CancelledError as error:
+            await self._discard_because_of(error)
+            raise
+        try:
             hand_on = None if file.closed else self._handing_on(memoryview(b""))
 
             def finish() -> T:
@@ -214,6 +219,8 @@ class S3AsyncWriter:
                 return end(file)
 
             outcome, cancelled = await self._on_a_thread(finish, file._interrupt)
+        finally:
+            self._turn.release()
         if cancelled is not None:
             self._say_what_became(cancelled, outcome)
             raise cancelled

@@ -57,7 +57,7 @@ class Dataset:
         if not isinstance(given, PreparedUpload):
             raise UsageError(f"{receipt!r}: expected what prepare() of a file has returned")
         self._members.keep(receipt)
-        self._refuse_two_of({receipt.uri})
+        self._refuse_two_of(receipt.uri)
 
     def complete(self) -> list[UploadResult]:
         """Publish all, in the order in which they were added; a second time returns the same.
@@ -153,7 +153,7 @@ class Dataset:
         for member in self._members:
             if member.phase is Phase.ABORTED:
                 raise UsageError(f"{member.receipt.uri} was aborted: there is nothing to complete")
-        self._refuse_two_of({member.receipt.uri for member in self._members})
+            self._refuse_two_of(member.receipt.uri)
         try:
             self._members.look()
             self._raise_what_was_said()
@@ -168,16 +168,13 @@ class Dataset:
             raise S3StreamError(self._what_became()) from error
         return self.published
 
-    def _refuse_two_of(self, uris: set[str]) -> None:
-        first: dict[str, str] = {}
-        for member in self._members:
-            uri, upload_id = member.receipt.uri, member.receipt.upload_id
-            if uri in first and uri in uris:
-                raise UsageError(
-                    f"two uploads of {uri}: {first[uri]} and {upload_id} (a task that ran twice,"
-                    " perhaps); discard() one of them"
-                )
-            first[uri] = upload_id
+    def _refuse_two_of(self, uri: str) -> None:
+        ids = self._members.uploads_of(uri)
+        if len(ids) > 1:
+            raise UsageError(
+                f"two uploads of {uri}: {' and '.join(ids)} (a task that ran twice, perhaps);"
+                " discard() one of them"
+            )
 
     def _raise_what_was_said(self) -> None:
         _raise_first([m.said for m in self._members if isinstance(m.said, BaseException)])

@@ -110,6 +110,7 @@ class Members:
     def __init__(self, fs: S3StreamFileSystem) -> None:
         self._fs = fs
         self._by_name: dict[tuple[str, str, str], Member] = {}
+        self._ids: dict[str, list[str]] = {}
 
     def __iter__(self) -> Iterator[Member]:
         return iter(list(self._by_name.values()))
@@ -121,11 +122,19 @@ class Members:
         """
         self._target(receipt)
         name = (receipt.bucket, receipt.key, receipt.upload_id)
-        return self._by_name.setdefault(name, Member(receipt))
+        if name not in self._by_name:
+            self._by_name[name] = Member(receipt)
+            self._ids.setdefault(receipt.uri, []).append(receipt.upload_id)
+        return self._by_name[name]
 
     def forget(self, receipt: PreparedUpload) -> None:
         """It is none of them any more."""
         del self._by_name[receipt.bucket, receipt.key, receipt.upload_id]
+        self._ids[receipt.uri].remove(receipt.upload_id)
+
+    def uploads_of(self, uri: str) -> list[str]:
+        """The ids of the uploads of one object: of more than one only one may be published."""
+        return self._ids[uri]
 
     def look(self) -> None:
         """See of all that are not published whether the store has just their parts."""

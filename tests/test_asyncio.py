@@ -521,6 +521,35 @@ def test_a_write_that_is_cancelled_discards(
     assert_nothing(seaweedfs, bucket, key)
 
 
+def test_an_end_that_is_cancelled_while_another_task_writes_discards(
+    seaweedfs: Server, proxy: Proxy, options: dict[str, Any], bucket: str, key: str, uri: str
+) -> None:
+    hold = Hold()
+    proxy.inject("UploadPart", hold)
+
+    async def main() -> None:
+        file = await s3stream.aopen(uri, **options)
+
+        async def produce() -> None:
+            while True:
+                await file.write(bytes_of(PART))
+
+        producer = asyncio.create_task(produce())
+        await arrived(proxy, "UploadPart")
+        closing = asyncio.create_task(file.close())
+        await asyncio.sleep(0)  # it has begun, and waits for its turn
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        with pytest.raises((S3StreamError, ValueError), match=r"discarded|closed file"):
+            await producer
+
+    run(main())
+    hold.event.set()
+    wait_for_threads(key)
+    assert_nothing(seaweedfs, bucket, key)
+
+
 def test_a_file_whose_write_was_cancelled_cannot_be_gone_on_with(
     seaweedfs: Server, proxy: Proxy, options: dict[str, Any], bucket: str, key: str, uri: str
 ) -> None:
