@@ -69,7 +69,7 @@ def options(proxied: Server) -> dict[str, Any]:
 
 async def arrived(proxy: Proxy, operation: str, count: int = 1) -> None:
     """Let the loop go on until so many requests have come."""
-    await asyncio.to_thread(proxy.wait_for, operation, count)
+    await asyncio.to_thread(proxy.wait_for, operation, count, timeout=120)
 
 
 # -- what is written is there
@@ -338,9 +338,8 @@ def test_a_body_that_raises_publishes_nothing(
             raise kind
 
     async def main() -> None:
-        with pytest.raises(kind) as raised:
+        with pytest.raises(kind):
             await produce()
-        assert not getattr(raised.value, "__notes__", [])
 
     run(main())
     wait_for_threads(key)
@@ -515,9 +514,9 @@ def test_a_write_that_is_cancelled_discards(
 
     run(main())
     assert proxy.injected
-    assert proxy.count("AbortMultipartUpload") >= 1
     hold.event.set()  # what was in the air is followed by another abort
     wait_for_threads(key)
+    assert proxy.count("AbortMultipartUpload") >= 2
     assert_nothing(seaweedfs, bucket, key)
 
 
@@ -800,6 +799,9 @@ def test_what_is_cancelled_can_be_taken_up_where_there_is_a_checkpoint(
             await producer
         assert len(uploads(seaweedfs, bucket, key)) == 1
         hold.event.set()
+        for thread in threading.enumerate():
+            if thread.name == "s3stream unlock":
+                thread.join()
         await produce()
 
     run(main())

@@ -299,7 +299,7 @@ def test_several_are_asked_of_at_once(
     proxy.inject("CompleteMultipartUpload", hold, times=None)
 
     def release() -> None:
-        proxy.wait_for("CompleteMultipartUpload", 3)  # none has been answered yet
+        proxy.wait_for("CompleteMultipartUpload", 3, timeout=120)  # none has been answered yet
         hold.event.set()
 
     releaser = threading.Thread(target=release)
@@ -625,7 +625,7 @@ def test_ctrl_c_between_two_names_what_is_there(
     main = threading.main_thread().ident or 0
 
     def interrupt() -> None:
-        proxy.wait_for("CompleteMultipartUpload", 2)
+        proxy.wait_for("CompleteMultipartUpload", 2, timeout=120)
         signal.pthread_kill(main, signal.SIGINT)
         if answered:
             hold.event.set()
@@ -638,12 +638,14 @@ def test_ctrl_c_between_two_names_what_is_there(
     assert proxy.injected
     (note,) = getattr(raised.value, "__notes__", [])
     assert f" Not published: {root}/c." in note
-    if answered:
-        assert f" Published: {root}/a, {root}/b." in note
+    known = len(dataset.published) == 2
+    assert answered or not known
+    if known:  # two seconds may be too short for an answer
+        assert f" Published: {root}/a, {root}/b. Nobody knows: none." in note
     else:
         assert f" Published: {root}/a. Nobody knows: {root}/b." in note
-        hold.event.set()
-        wait_for_threads("dataset")
+    hold.event.set()
+    wait_for_threads("dataset")
     assert there() == {"a", "b"}
     assert left() == {"c"}
     dataset.complete()
