@@ -174,7 +174,9 @@ def test_after_prepare_closing_and_the_garbage_collection_change_nothing(
         _ = file.result
     del file
     gc.collect()  # a warning would be an error here
-    assert uploads(seaweedfs, bucket, key) == [receipt.upload_id]
+    # Should its receipt be lost with its process, it is seen as what it is.
+    (unfinished,) = s3stream.list_uploads(bucket, key, **seaweedfs.storage_options())
+    assert (unfinished.upload_id, unfinished.size) == (receipt.upload_id, 4)
     Dataset([receipt], **seaweedfs.storage_options()).abort()
     assert_nothing(seaweedfs, bucket, key)
 
@@ -207,6 +209,22 @@ def test_a_prepared_file_can_be_discarded_where_it_was_written(
         file.prepare()
     with pytest.raises(NotFoundError, match="the upload is gone"):
         Dataset([receipt], **seaweedfs.storage_options()).complete()
+
+
+def test_what_a_library_has_closed_can_be_prepared_where_closing_does_not_publish(
+    seaweedfs: Server, bucket: str, key: str
+) -> None:
+    options = seaweedfs.storage_options()
+    for text in (False, True):
+        mode = "w" if text else "wb"
+        file: Any = s3stream.open(f"s3://{bucket}/{key}", mode, publish="commit", **options)
+        file.write("data" if text else b"data")
+        file.close()
+        receipt = file.prepare()
+        assert not exists(seaweedfs, bucket, key)
+        Dataset([receipt], **options).complete()
+        assert content(seaweedfs, bucket, key) == b"data"
+        seaweedfs.client().delete_object(Bucket=bucket, Key=key)
 
 
 def test_a_body_that_raises_after_it_discards(seaweedfs: Server, bucket: str, key: str) -> None:
