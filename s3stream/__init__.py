@@ -37,6 +37,7 @@ from .prepared import PreparedUpload
 from .resuming import resume
 from .sendfile import upload_file
 from .state import Checksum, Receipt, UploadResult
+from .stats import WriteStats
 from .uploads import UnfinishedUpload, abort_uploads, expire_uploads, list_uploads
 from .writer import S3Writer
 
@@ -69,6 +70,7 @@ __all__ = [
     "UploadResult",
     "UsageError",
     "WriteOptions",
+    "WriteStats",
     "abort_uploads",
     "aopen",
     "discard_on_sigterm",

@@ -46,6 +46,7 @@ PROMISED = [
     "UploadResult",
     "UsageError",
     "WriteOptions",
+    "WriteStats",
     "abort_uploads",
     "aopen",
     "discard_on_sigterm",
