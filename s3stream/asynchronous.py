@@ -21,6 +21,7 @@ from .opening import open as open_file
 from .options import MiB
 from .sender import Outcome
 from .state import UploadResult
+from .stats import WriteStats
 from .steps import on_a_thread, value_of
 from .uri import split_uri
 from .writer import as_bytes, first_foreign_line
@@ -154,6 +155,11 @@ class S3AsyncWriter:
         """Where and what the published object is. Raises `ValueError` until there is one."""
         return self._opened().result
 
+    @property
+    def stats(self) -> WriteStats:
+        """How the writing goes, or went, in numbers; what is gathered here does not count yet."""
+        return self._opened().stats
+
     def __repr__(self) -> str:
         under = "not open" if self._file is None else repr(self._file)
         return f"<S3AsyncWriter {self.name} on {under}>"
@@ -267,6 +273,8 @@ def aopen(uri: str, mode: str = "wb", **options: Any) -> S3AsyncWriter:
     `encoding=`, `compression=`, `client=`, `checkpoint=`, …. The object appears at the end of the
     body, whole; when the body raises, or is cancelled, nothing is published and nothing left behind
     (but what a checkpoint is for).
+
+    A `callback=` is called on the thread of the step that it tells of.
 
     Raises `UsageError` for a mode that reads or seeks; opening, which is the beginning of the body,
     raises what `s3stream.open` does. A cancellation while it is being opened waits for that.

@@ -108,8 +108,8 @@ def is_gone(error: BaseException) -> bool:
 
 def is_refused(error: BaseException) -> bool:
     """Whether it is certain that a Complete which raised this has not made an object."""
-    if isinstance(error, (IntegrityError, UncertainError)):
-        return False  # whatever the store has answered last
+    if isinstance(error, UncertainError):
+        return False  # the refusal of its last attempt says nothing of the one before
     return isinstance(error, S3StreamError) and is_refusal(error)
 
 

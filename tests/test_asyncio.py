@@ -97,6 +97,7 @@ def test_what_is_written_is_there_when_the_body_ends(store: Server, bucket: str,
             closed = [file.closed]
             assert not exists(store, bucket, key)
         assert [*closed, file.closed] == [False, True]
+        assert file.stats.bytes == len(data)
         return file.result
 
     assert run(main()).size == len(data)

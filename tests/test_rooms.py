@@ -108,7 +108,7 @@ ROOMS = {
     ),
     "opening": Room("errors files fs lock options resuming store uri writer"),
     "asynchronous": Room(
-        "errors files opening options sender state steps uri writer",
+        "errors files opening options sender state stats steps uri writer",
         "asyncio logging sys warnings",
     ),
     "uploads": Room("errors fs store"),
