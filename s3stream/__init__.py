@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from .archiving.extracting import extract, verify
 from .archiving.making import ArchiveResult, archive
+from .asynchronous import S3AsyncWriter, aopen, upload_stream
 from .budget import limit_memory
 from .checkpoint import Checkpoint
+from .dataset import Dataset
 from .endings import discard_on_sigterm
 from .errors import (
     AccessDeniedError,
@@ -34,6 +36,7 @@ from .inventory import ArchiveContents
 from .multipart import MultipartUpload
 from .opening import open
 from .options import WriteOptions
+from .prepared import PreparedUpload
 from .registering import register
 from .resuming import resume
 from .sendfile import upload_file
@@ -50,13 +53,16 @@ __all__ = [
     "Checkpoint",
     "Checksum",
     "CleanupError",
+    "Dataset",
     "IntegrityError",
     "LockedError",
     "MultipartUpload",
     "NotFoundError",
     "PreconditionError",
     "PrefixError",
+    "PreparedUpload",
     "Receipt",
+    "S3AsyncWriter",
     "S3BufferedWriter",
     "S3CompressedWriter",
     "S3StreamError",
@@ -72,6 +78,7 @@ __all__ = [
     "WriteOptions",
     "WriteStats",
     "abort_uploads",
+    "aopen",
     "archive",
     "discard_on_sigterm",
     "expire_uploads",
@@ -82,5 +89,6 @@ __all__ = [
     "register",
     "resume",
     "upload_file",
+    "upload_stream",
     "verify",
 ]

@@ -22,6 +22,7 @@ from .cleanup import COLLECTED, THOROUGH, Patience
 from .discarding import Discarding
 from .errors import UsageError
 from .options import KiB
+from .prepared import PreparedUpload
 from .state import UploadResult
 from .stats import WriteStats
 from .writer import S3Writer
@@ -94,6 +95,12 @@ class _Face(Discarding):
             self._end_writing_or_discard()
         return self._below()._prepare()
 
+    def _refuse_to_hand_over(self) -> None:
+        self._below()._refuse_to_hand_over()
+
+    def _hand_over(self) -> PreparedUpload:
+        return self._below()._hand_over()
+
     def close(self) -> None:
         """Publish the object, or clean up when that must not or cannot be: `S3Writer.close`."""
         if self._is_forked():
@@ -125,6 +132,12 @@ class _Face(Discarding):
 
     def _cancel(self) -> None:
         self._below()._cancel()
+
+    def _interrupt(self) -> None:
+        self._below()._interrupt()
+
+    def _say_opened_at(self, line: str) -> None:
+        self._below()._say_opened_at(line)
 
     def _is_forked(self) -> bool:
         return self._below()._is_forked()

@@ -24,6 +24,7 @@ from .errors import LockedError, S3StreamError, UsageError, attach, offer
 from .keeping import Keeper
 from .options import WriteOptions
 from .predecessor import Predecessor
+from .prepared import PreparedUpload
 from .state import Phase, UploadResult
 from .stats import WriteStats
 from .transfer import Transfer
@@ -94,7 +95,7 @@ class S3Writer(Discarding, io.RawIOBase):
         self._lock = threading.RLock()
         self._has_face = False  # who wraps us and says the end: io holds a lock while it closes us
         self._process = os.getpid()
-        self._opened_at = _first_foreign_line()
+        self._opened_at = first_foreign_line()
         # Opened inside an `except` block: that exception is no reason to discard.
         self._handled_at_open = sys.exc_info()[1]
         self._dropped = False
@@ -119,7 +120,7 @@ class S3Writer(Discarding, io.RawIOBase):
         Raises `TypeError` for text, the first error of the upload when it has failed, and
         `TooLargeError` when the object cannot fit.
         """
-        view = _as_bytes(data)
+        view = as_bytes(data)
         self._refuse_if_closed()
         if self._dropped:  # a wrapper that is being collected empties its buffer into us
             return len(view)
@@ -324,6 +325,26 @@ class S3Writer(Discarding, io.RawIOBase):
                 self._turn(_Door.SEALED)
             return prepared
 
+    def _refuse_to_hand_over(self) -> None:
+        if self.mode == "ab":
+            raise UsageError(
+                f"{self!r}: appending cannot be prepared, for what is there may be another object"
+                " by then; commit() or discard() it"
+            )
+        if self._keeper is not None:
+            raise UsageError(
+                f"{self!r}: a file that has a checkpoint, or was resumed, cannot be prepared, for"
+                " whoever takes it up would publish it alone; write it without checkpoint="
+            )
+
+    def _hand_over(self) -> PreparedUpload:
+        self._refuse_if_forked()
+        with self._lock:
+            try:
+                return self._transfer.hand_over()
+            finally:
+                self._shut()
+
     def _seal(self) -> None:
         try:
             self._transfer.raise_if_failed()
@@ -335,6 +356,13 @@ class S3Writer(Discarding, io.RawIOBase):
     def _cancel(self) -> None:
         if not self._is_shut():
             self._transfer.cancel()
+
+    def _interrupt(self) -> None:
+        if not self._is_shut():
+            self._transfer.interrupt()
+
+    def _say_opened_at(self, line: str) -> None:
+        self._opened_at = line
 
     def _abandon(self, why: str, seconds: float | None = None) -> None:
         """Discard where nobody could catch an error, and warn.
@@ -419,7 +447,7 @@ class S3Writer(Discarding, io.RawIOBase):
             self._refuse_if_forked()
 
 
-def _first_foreign_line() -> str:
+def first_foreign_line() -> str:
     """Find the file and line of the code that uses us, past ourselves and the wrappers we know."""
     frame = sys._getframe(1)
     while frame.f_back is not None:
@@ -430,7 +458,8 @@ def _first_foreign_line() -> str:
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
-def _as_bytes(data: Any) -> memoryview:
+def as_bytes(data: Any) -> memoryview:
+    """See any C-contiguous buffer as flat bytes; raises `TypeError` for text and what is none."""
     if isinstance(data, str):
         raise TypeError("a binary file takes bytes, not str: encode it, or open with mode 'w'")
     try:

@@ -48,9 +48,23 @@ class Run:
 
     def __call__(self, script: str, *arguments: str, scheme: str = "s3", name: str = "") -> str:
         """Run a script to its end, which must be a good one; returns what it printed."""
-        url = f"{scheme}://{self._bucket}/{self._prefix}{name}"
-        done = subprocess.run(
-            [sys.executable, "-W", "error::RuntimeWarning", EXAMPLES / script, *arguments, url],
+        done = self._run(script, *arguments, f"{scheme}://{self._bucket}/{self._prefix}{name}")
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""
+        assert self.unfinished() == []
+        return done.stdout
+
+    def to_a_bad_end(self, script: str, *arguments: str) -> str:
+        """Run a script that has to fail; returns what it said of that."""
+        done = self._run(script, *arguments, f"s3://{self._bucket}/{self._prefix}")
+        assert done.returncode == 1, done.stderr
+        assert done.stdout == ""
+        assert self.unfinished() == []
+        return done.stderr
+
+    def _run(self, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-W", "error::RuntimeWarning", EXAMPLES / script, *arguments],
             env=self._environ,
             cwd=self.directory,
             capture_output=True,
@@ -58,10 +72,6 @@ class Run:
             timeout=120,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
-        assert done.stderr == ""
-        assert self.unfinished() == []
-        return done.stdout
 
     def put(self, name: str, data: bytes) -> None:
         """Write an object that the example is to find."""
@@ -143,6 +153,20 @@ def check_copy_large_file(run: Run) -> None:
     assert f"size={len(large)}, parts=5" in printed
 
 
+def check_dask_dataset(run: Run) -> None:
+    said = run.to_a_bad_end("dask_dataset.py", "2")
+    assert "RuntimeError: the task that writes file 2 has failed" in said
+    assert run.names() == []
+
+    printed = run("dask_dataset.py")
+    assert run.names() == [f"part-{number}.parquet" for number in range(4)]
+    for number in range(4):
+        table = pq.read_table(io.BytesIO(run.content(f"part-{number}.parquet")))
+        assert table["square"].to_pylist() == [n * n for n in range(100_000)]
+        assert table["file"].to_pylist() == [number] * 100_000
+    assert printed.count("parts=1") == 4
+
+
 def check_dask_workers(run: Run) -> None:
     printed = run("dask_workers.py", name="/squares.bin")
 
@@ -197,6 +221,7 @@ def check_backup(run: Run) -> None:
 CHECKS = {
     "backup.py": check_backup,
     "copy_large_file.py": check_copy_large_file,
+    "dask_dataset.py": check_dask_dataset,
     "dask_workers.py": check_dask_workers,
     "from_s3fs.py": check_from_s3fs,
     "many_processes.py": check_many_processes,

@@ -45,6 +45,7 @@ ROOMS = {
     "parts": Room("errors options plan", "mmap"),  # mmap: the type of a spooled body
     "state": Room("checksums errors"),
     "manifest": Room("errors state"),
+    "prepared": Room("state"),
     "checkpoint": Room("errors options state"),
     "predecessor": Room("errors options state"),
     "naming": Room("errors"),
@@ -60,6 +61,7 @@ ROOMS = {
     "memory": Room("budget errors waiting", "mmap os tempfile"),
     "sender": Room("pace waiting", "threading"),
     "ahead": Room("budget options pace sender waiting", "threading"),
+    "steps": Room("sender", "asyncio contextvars threading"),
     "heartbeat": Room("", "os threading weakref"),
     "endings": Room("", "atexit os signal sys threading time warnings weakref"),
     # boto3; its modules may import each other
@@ -78,21 +80,25 @@ ROOMS = {
     ),
     # shell
     "cleanup": Room("endings errors sender store", "threading warnings"),
-    "discarding": Room("cleanup errors"),
+    "discarding": Room("cleanup errors prepared"),
     "carrier": Room(
-        "beside checkpoint errors memory meter options parts predecessor sender state store waiting"
+        "beside checkpoint errors memory meter options parts predecessor prepared sender state"
+        " store waiting"
     ),
     "transfer": Room(
-        "carrier checkpoint cleanup errors meter options parts plan predecessor state stats"
+        "carrier checkpoint cleanup errors meter options parts plan predecessor prepared state"
+        " stats"
     ),
+    "completing": Room("errors manifest state store"),
     "writer": Room(
-        "checkpoint cleanup discarding endings errors keeping options predecessor state stats"
+        "checkpoint cleanup discarding endings errors keeping options predecessor prepared state"
+        " stats"
         " transfer",
         "io os sys threading warnings",
     ),
     # adapters
     "files": Room(
-        "checkpoint cleanup discarding errors options state stats writer",
+        "checkpoint cleanup discarding errors options prepared state stats writer",
         "fsspec.compression fsspec.core io threading warnings",
     ),
     "transaction": Room("cleanup errors files", "fsspec.transaction"),
@@ -105,10 +111,16 @@ ROOMS = {
         "beside checkpoint errors files fs journal keeping lock options state writer", "os"
     ),
     "opening": Room("errors files fs lock options resuming store uri writer"),
+    "asynchronous": Room(
+        "errors files opening options sender state stats steps uri writer",
+        "asyncio logging sys warnings",
+    ),
     "uploads": Room("errors fs store"),
     "multipart": Room(
-        "checksums errors fs manifest options regions state store uri", "os threading"
+        "checksums completing errors fs options regions state store uri", "os threading"
     ),
+    "members": Room("cleanup completing errors fs prepared sender state store"),
+    "dataset": Room("errors fs members prepared state"),
     "sending": Room(
         "checkpoint checksums cleanup endings errors fs keeping manifest meter multipart options"
         " regions sender source state store waiting"
@@ -123,8 +135,9 @@ ROOMS = {
         " zstandard",
     ),
     "__init__": Room(
-        "archiving budget checkpoint endings errors files fs inventory multipart opening options"
-        " registering resuming sendfile state stats uploads writer"
+        "archiving asynchronous budget checkpoint dataset endings errors files fs inventory"
+        " multipart opening options prepared registering resuming sendfile state stats uploads"
+        " writer"
     ),
     # the command line stands on what `import s3stream` offers
     "cli": Room(
@@ -144,6 +157,7 @@ PURE = (
     "parts",
     "state",
     "manifest",
+    "prepared",
     "checkpoint",
     "predecessor",
     "naming",
@@ -290,13 +304,14 @@ def test_few_rooms_know_threads_and_one_knows_boto3() -> None:
             "multipart",
             "pace",
             "sender",
+            "steps",
             "store",
             "waiting",
             "writer",
         },
         "boto3": {"store"},
         "botocore": {"store"},
-        "asyncio": set(),
+        "asyncio": {"asynchronous", "steps"},
         "concurrent": set(),
         "socket": set(),
         "time": {"cli", "endings", "lock", "store", "waiting"},
