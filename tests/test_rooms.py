@@ -98,8 +98,9 @@ ROOMS = {
     "transaction": Room("cleanup errors files", "fsspec.transaction"),
     "fs": Room(
         "errors files options predecessor profiles store transaction uri writer",
-        "fsspec os pathlib",
+        "fsspec glob os pathlib",
     ),
+    "registering": Room("errors fs uri", "fsspec.registry"),
     "resuming": Room(
         "beside checkpoint errors files fs journal keeping lock options state writer", "os"
     ),
@@ -123,7 +124,7 @@ ROOMS = {
     ),
     "__init__": Room(
         "archiving budget checkpoint endings errors files fs inventory multipart opening options"
-        " resuming sendfile state stats uploads writer"
+        " registering resuming sendfile state stats uploads writer"
     ),
     # the command line stands on what `import s3stream` offers
     "cli": Room(
