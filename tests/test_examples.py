@@ -165,6 +165,17 @@ def check_many_processes(run: Run) -> None:
     assert f"size={len(large)}, parts=3" in printed
 
 
+def check_from_s3fs(run: Run) -> None:
+    printed = run("from_s3fs.py")
+
+    assert run.names() == ["again.csv", "moved.txt", "notes.txt"]
+    assert run.content("again.csv") == b"hour,count\n7,1\n"
+    assert (run.directory / "days" / "monday.csv").read_bytes().count(b"\n") == 10_001
+    assert "{'kind': 'note', 'year': '2026'}" in printed
+    assert "hand {'written-by': 'hand'}" in printed
+    assert f"{5 * MIB + 7}\n" in printed
+
+
 def check_backup(run: Run) -> None:
     objects = {"a.txt": b"a", "deep/b.bin": random.Random(22).randbytes(6 * MIB), "c.tmp": b"no"}
     for name, data in objects.items():
@@ -181,17 +192,6 @@ def check_backup(run: Run) -> None:
         assert deep.read() == objects["deep/b.bin"]
     assert names == ["a.txt", "deep/b.bin", ".s3stream-manifest/000001.jsonl"]
     assert f"2 objects, {6 * MIB + 1:,} bytes, 0 skipped: verified" in printed
-
-
-def check_from_s3fs(run: Run) -> None:
-    printed = run("from_s3fs.py")
-
-    assert run.names() == ["again.csv", "moved.txt", "notes.txt"]
-    assert run.content("again.csv") == b"hour,count\n7,1\n"
-    assert (run.directory / "days" / "monday.csv").read_bytes().count(b"\n") == 10_001
-    assert "{'kind': 'note', 'year': '2026'}" in printed
-    assert "hand {'written-by': 'hand'}" in printed
-    assert f"{5 * MIB + 7}\n" in printed
 
 
 CHECKS = {
