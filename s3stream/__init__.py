@@ -31,9 +31,11 @@ from .fs import S3StreamFileSystem
 from .multipart import MultipartUpload
 from .opening import open
 from .options import WriteOptions
+from .registering import register
 from .resuming import resume
 from .sendfile import upload_file
 from .state import Checksum, Receipt, UploadResult
+from .stats import WriteStats
 from .uploads import UnfinishedUpload, abort_uploads, expire_uploads, list_uploads
 from .writer import S3Writer
 
@@ -63,12 +65,14 @@ __all__ = [
     "UploadResult",
     "UsageError",
     "WriteOptions",
+    "WriteStats",
     "abort_uploads",
     "discard_on_sigterm",
     "expire_uploads",
     "limit_memory",
     "list_uploads",
     "open",
+    "register",
     "resume",
     "upload_file",
 ]

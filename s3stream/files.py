@@ -23,6 +23,7 @@ from .discarding import Discarding
 from .errors import UsageError
 from .options import KiB
 from .state import UploadResult
+from .stats import WriteStats
 from .writer import S3Writer
 
 # Small writes are gathered in C up to this; larger ones go straight into a part. From 64 KiB on
@@ -82,7 +83,10 @@ class _Face(Discarding):
         """Publish the object now and close the file, whatever exception is in flight."""
         if not self.closed:
             self._end_writing_or_discard()
-        return self._below().commit()
+        try:
+            return self._below().commit()
+        finally:
+            self._say_the_end()
 
     def _prepare(self) -> bool:
         """Bring all to the store, for a commit that is to come; False after a discard."""
@@ -100,7 +104,13 @@ class _Face(Discarding):
             # Not left to C, which closes what is below even when its flush has failed: the object
             # would be published without its end.
             self._end_writing_or_discard()
-            self._close_below()
+            try:
+                self._close_below()
+            finally:
+                self._say_the_end()
+
+    def _say_the_end(self) -> None:
+        self._below()._say_the_end()
 
     def _abandon(self) -> None:
         """Discard what nobody has closed, and warn; nothing more is sent for it."""
@@ -130,24 +140,37 @@ class _Face(Discarding):
         super().close()  # type: ignore[misc]  # the io class beside us has it
 
     def _discard(self, patience: Patience, *, on_purpose: bool = False) -> None:
-        self._below()._discard(patience, on_purpose=on_purpose)
+        try:
+            self._below()._discard(patience, on_purpose=on_purpose)
+        finally:
+            self._say_the_end()
 
     @property
     def result(self) -> UploadResult:
         """Where and what the published object is; `ValueError` until there is one."""
         return self._below().result
 
+    @property
+    def stats(self) -> WriteStats:
+        """How the writing has gone so far, in numbers: `S3Writer.stats`."""
+        return self._below().stats
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} on {self._below()!r}>"
 
 
 class S3BufferedWriter(_Face, io.BufferedWriter):
-    """A binary file whose small writes are gathered in C; closing it closes the `S3Writer`."""
+    """What `s3stream.open` gives for `wb`: a binary file whose small writes are gathered in C.
+
+    An `io.BufferedWriter` on top of an `S3Writer` (`raw`), and closing it closes that. The object
+    appears when it is closed, whole, or not at all: see `S3Writer`.
+    """
 
     raw: S3Writer
 
     def __init__(self, raw: S3Writer, buffer_size: int = BUFFER_SIZE) -> None:
         super().__init__(raw, buffer_size)
+        raw._has_face = True
 
     def _below(self) -> S3Writer:
         return self.raw
@@ -159,12 +182,18 @@ class S3BufferedWriter(_Face, io.BufferedWriter):
                 self._end_writing()
             except BaseException as error:
                 self.raw._leave_in_spite_of(error)
+                self._say_the_end()
                 raise
-        return self.raw.suspend()
+        try:
+            return self.raw.suspend()
+        finally:
+            self._say_the_end()
 
 
 class S3CompressedWriter(_Face, io.BufferedIOBase):
-    """A binary file that compresses by one of fsspec's registered compressions.
+    """What `s3stream.open(compression=)` gives: a binary file that compresses what is written.
+
+    By one of fsspec's registered compressions, on top of an `S3BufferedWriter`.
 
     Closing it ends the compressed stream and closes the file underneath, which most compressing
     files do not do by themselves.
@@ -262,7 +291,10 @@ _flush_text = io.TextIOWrapper.flush
 
 
 class S3TextWriter(_Face, io.TextIOWrapper):
-    """A text file on top of one of our binary files."""
+    """What `s3stream.open` gives for `w`: a text file on top of one of our binary files.
+
+    An `io.TextIOWrapper`; two threads may write to it, whole strings each.
+    """
 
     def __init__(
         self, file: S3BufferedWriter | S3CompressedWriter, *args: Any, **more: Any

@@ -12,7 +12,8 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from . import endings
@@ -24,6 +25,7 @@ from .keeping import Keeper
 from .options import WriteOptions
 from .predecessor import Predecessor
 from .state import Phase, UploadResult
+from .stats import WriteStats
 from .transfer import Transfer
 
 # Enough for a thread to notice that its write was cancelled, and to discard.
@@ -54,6 +56,8 @@ class S3Writer(Discarding, io.RawIOBase):
     called with the result, on the thread that published, once the object is there. `start` and
     `keeper` are for `resume` and `open(checkpoint=)`: with a keeper only `discard()` discards, and
     whatever else would, leaves what was sent to be taken up again. `predecessor` is for mode `ab`.
+    `callback` is one of fsspec's: see `s3stream.open`. `store` is the name of the store's profile,
+    for `repr` and the log.
     """
 
     closed: bool = True
@@ -69,6 +73,8 @@ class S3Writer(Discarding, io.RawIOBase):
         start: Checkpoint | None = None,
         keeper: Keeper | None = None,
         predecessor: Predecessor | None = None,
+        callback: Any = None,
+        store: str = "",
     ) -> None:
         # Shut until all is made: a constructor that raises leaves something for the finaliser.
         self._turn(_Door.SHUT)
@@ -81,8 +87,12 @@ class S3Writer(Discarding, io.RawIOBase):
         self._keeper = keeper
         if predecessor is not None:
             self.mode = "ab"
-        self._transfer = Transfer(client, bucket, key, options, start, keeper, predecessor)
+        self._store = store
+        self._transfer = Transfer(
+            client, bucket, key, options, start, keeper, predecessor, callback
+        )
         self._lock = threading.RLock()
+        self._has_face = False  # who wraps us and says the end: io holds a lock while it closes us
         self._process = os.getpid()
         self._opened_at = _first_foreign_line()
         # Opened inside an `except` block: that exception is no reason to discard.
@@ -141,7 +151,7 @@ class S3Writer(Discarding, io.RawIOBase):
         if self._is_forked():
             self._shut()
             return
-        with self._lock:
+        with self._alone():
             if self._door is not _Door.OPEN:
                 return
             unwinding = sys.exc_info()[1]
@@ -168,17 +178,18 @@ class S3Writer(Discarding, io.RawIOBase):
         published; `UncertainError` when nobody can know.
         """
         self._refuse_if_forked()
-        with self._lock:
+        with self._alone():
             already = self._transfer.result
             try:
-                result = self._transfer.commit()
+                return self._transfer.commit()
             finally:
                 self._shut()
                 if self._keeper is not None:
                     self._let_go_or_clear()
-            if already is None and self._on_commit is not None:
-                self._on_commit(result)
-            return result
+                # Whatever else was raised: it may be there all the same.
+                result = self._transfer.result
+                if already is None and result is not None and self._on_commit is not None:
+                    self._on_commit(result)
 
     def suspend(self) -> Checkpoint:
         """Bring all to the store without publishing it, close the file, and tell how to go on.
@@ -192,7 +203,7 @@ class S3Writer(Discarding, io.RawIOBase):
         self._refuse_if_forked()
         if self.mode == "ab":
             raise UsageError(f"{self!r}: appending cannot be suspended; commit() or discard() it")
-        with self._lock:
+        with self._alone():
             if self._is_shut():
                 raise ValueError(f"{self!r}: it is over, there is nothing to suspend")
             try:
@@ -205,7 +216,7 @@ class S3Writer(Discarding, io.RawIOBase):
 
     def _leave_in_spite_of(self, error: BaseException) -> None:
         """End as `suspend` does that has failed, or a flush before it."""
-        with self._lock:
+        with self._alone():
             try:
                 self._keep_in_spite_of(error)
             finally:
@@ -236,7 +247,7 @@ class S3Writer(Discarding, io.RawIOBase):
             self._shut()
             return
         self._cancel()
-        with self._lock:
+        with self._alone():
             try:
                 if self._keeper is None or on_purpose:
                     failed: S3StreamError | None = self._transfer.discard(patience)
@@ -267,12 +278,22 @@ class S3Writer(Discarding, io.RawIOBase):
         return result
 
     @property
+    def stats(self) -> WriteStats:
+        """How the writing has gone so far, in numbers; once the file is closed, until its end.
+
+        What the store has accepted is counted when this file hears of it, at the next `write` or
+        `close`. May be asked by any thread, also while another one waits in `write`.
+        """
+        return self._transfer.stats
+
+    @property
     def peak_memory(self) -> int:
         """The most bytes of parts that this writer had in memory at once."""
         return self._transfer.peak_memory
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name} {self._transfer.status}>"
+        store = f", store {self._store}" if self._store else ""
+        return f"<{type(self).__name__} {self.name} {self._transfer.status}{store}>"
 
     # -- how files end when nobody closes them
 
@@ -293,7 +314,7 @@ class S3Writer(Discarding, io.RawIOBase):
     def _prepare(self) -> bool:
         """Bring all to the store, for a commit that is to come; False after a discard."""
         self._refuse_if_forked()
-        with self._lock:
+        with self._alone():
             try:
                 prepared = self._transfer.prepare()
             except BaseException:
@@ -336,6 +357,7 @@ class S3Writer(Discarding, io.RawIOBase):
                 self._warn(why)
         finally:
             self._lock.release()
+            self._say_the_end()
 
     def _warn(self, why: str) -> None:
         became = "nothing was published"
@@ -363,6 +385,22 @@ class S3Writer(Discarding, io.RawIOBase):
         self._turn(_Door.SHUT)
         self._handled_at_open = None
         endings.forget(self)
+        if not self._is_forked():
+            self._transfer.end()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the lock; and when that is let go of, have the log say it if this was the end."""
+        lock: Any = self._lock
+        try:
+            with lock:
+                yield
+        finally:
+            if not self._has_face and not lock._is_owned():
+                self._say_the_end()
+
+    def _say_the_end(self) -> None:
+        self._transfer.say_the_end(f"{self.name} at {self._store}" if self._store else self.name)
 
     def _is_shut(self) -> bool:
         return self._door is _Door.SHUT
