@@ -8,6 +8,8 @@ with s3stream.open("s3://bucket/key", "wb") as f:
 
 from __future__ import annotations
 
+from .archiving.extracting import extract, verify
+from .archiving.making import ArchiveResult, archive
 from .budget import limit_memory
 from .checkpoint import Checkpoint
 from .endings import discard_on_sigterm
@@ -28,6 +30,7 @@ from .errors import (
 )
 from .files import S3BufferedWriter, S3CompressedWriter, S3TextWriter
 from .fs import S3StreamFileSystem
+from .inventory import ArchiveContents
 from .multipart import MultipartUpload
 from .opening import open
 from .options import WriteOptions
@@ -42,6 +45,8 @@ from .writer import S3Writer
 __all__ = [
     "AccessDeniedError",
     "AlreadyExistsError",
+    "ArchiveContents",
+    "ArchiveResult",
     "Checkpoint",
     "Checksum",
     "CleanupError",
@@ -67,12 +72,15 @@ __all__ = [
     "WriteOptions",
     "WriteStats",
     "abort_uploads",
+    "archive",
     "discard_on_sigterm",
     "expire_uploads",
+    "extract",
     "limit_memory",
     "list_uploads",
     "open",
     "register",
     "resume",
     "upload_file",
+    "verify",
 ]

@@ -6,8 +6,10 @@ import gzip
 import io
 import os
 import random
+import re
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,6 +62,14 @@ class Run:
         assert done.stderr == ""
         assert self.unfinished() == []
         return done.stdout
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write an object that the example is to find."""
+        self._client.put_object(Bucket=self._bucket, Key=f"{self._prefix}/{name}", Body=data)
+
+    def uri(self, name: str) -> str:
+        """Of an object or a prefix there."""
+        return f"s3://{self._bucket}/{self._prefix}/{name}"
 
     def names(self) -> list[str]:
         """Keys of the objects there, without the prefix."""
@@ -166,7 +176,26 @@ def check_from_s3fs(run: Run) -> None:
     assert f"{5 * MIB + 7}\n" in printed
 
 
+def check_backup(run: Run) -> None:
+    objects = {"a.txt": b"a", "deep/b.bin": random.Random(22).randbytes(6 * MIB), "c.tmp": b"no"}
+    for name, data in objects.items():
+        run.put(f"in/{name}", data)
+
+    printed = run("backup.py", run.uri("in/"), name="/out")
+
+    (archive,) = [name for name in run.names() if name.startswith("out/")]
+    assert re.fullmatch(r"out/\d{4}-\d\d-\d\d\.tar\.gz", archive)
+    with tarfile.open(fileobj=io.BytesIO(run.content(archive))) as tar:
+        names = tar.getnames()
+        (deep,) = [tar.extractfile(name) for name in names if name == "deep/b.bin"]
+        assert deep is not None
+        assert deep.read() == objects["deep/b.bin"]
+    assert names == ["a.txt", "deep/b.bin", ".s3stream-manifest/000001.jsonl"]
+    assert f"2 objects, {6 * MIB + 1:,} bytes, 0 skipped: verified" in printed
+
+
 CHECKS = {
+    "backup.py": check_backup,
     "copy_large_file.py": check_copy_large_file,
     "dask_workers.py": check_dask_workers,
     "from_s3fs.py": check_from_s3fs,

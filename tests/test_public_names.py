@@ -20,6 +20,8 @@ PACKAGE = Path(s3stream.__file__).parent
 PROMISED = [
     "AccessDeniedError",
     "AlreadyExistsError",
+    "ArchiveContents",
+    "ArchiveResult",
     "Checkpoint",
     "Checksum",
     "CleanupError",
@@ -45,14 +47,17 @@ PROMISED = [
     "WriteOptions",
     "WriteStats",
     "abort_uploads",
+    "archive",
     "discard_on_sigterm",
     "expire_uploads",
+    "extract",
     "limit_memory",
     "list_uploads",
     "open",
     "register",
     "resume",
     "upload_file",
+    "verify",
 ]
 
 Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef

@@ -15,6 +15,7 @@ from .locks import Claim, LockObject, parameters_beside
 from .objects import Objects, Version, listed
 from .parameters import Parameters
 from .place import Place
+from .reading import ListedObject, Range, Reader, endpoint_of
 from .started import Listing
 from .target import Target
 from .uploads import StartedUpload, Uploads
@@ -26,18 +27,22 @@ __all__ = [
     "Claim",
     "Copies",
     "Facets",
+    "ListedObject",
     "Listing",
     "LockObject",
     "Objects",
     "Origin",
     "Parameters",
     "Place",
+    "Range",
+    "Reader",
     "StartedUpload",
     "Target",
     "Uploads",
     "Version",
     "connect",
     "crc_of",
+    "endpoint_of",
     "is_not_allowed",
     "is_refusal",
     "is_upload_gone",
