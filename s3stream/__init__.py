@@ -34,6 +34,7 @@ from .multipart import MultipartUpload
 from .opening import open
 from .options import WriteOptions
 from .prepared import PreparedUpload
+from .registering import register
 from .resuming import resume
 from .sendfile import upload_file
 from .state import Checksum, Receipt, UploadResult
@@ -78,6 +79,7 @@ __all__ = [
     "limit_memory",
     "list_uploads",
     "open",
+    "register",
     "resume",
     "upload_file",
     "upload_stream",

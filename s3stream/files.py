@@ -84,7 +84,10 @@ class _Face(Discarding):
         """Publish the object now and close the file, whatever exception is in flight."""
         if not self.closed:
             self._end_writing_or_discard()
-        return self._below().commit()
+        try:
+            return self._below().commit()
+        finally:
+            self._say_the_end()
 
     def _prepare(self) -> bool:
         """Bring all to the store, for a commit that is to come; False after a discard."""
@@ -108,7 +111,13 @@ class _Face(Discarding):
             # Not left to C, which closes what is below even when its flush has failed: the object
             # would be published without its end.
             self._end_writing_or_discard()
-            self._close_below()
+            try:
+                self._close_below()
+            finally:
+                self._say_the_end()
+
+    def _say_the_end(self) -> None:
+        self._below()._say_the_end()
 
     def _abandon(self) -> None:
         """Discard what nobody has closed, and warn; nothing more is sent for it."""
@@ -144,7 +153,10 @@ class _Face(Discarding):
         super().close()  # type: ignore[misc]  # the io class beside us has it
 
     def _discard(self, patience: Patience, *, on_purpose: bool = False) -> None:
-        self._below()._discard(patience, on_purpose=on_purpose)
+        try:
+            self._below()._discard(patience, on_purpose=on_purpose)
+        finally:
+            self._say_the_end()
 
     @property
     def result(self) -> UploadResult:
@@ -171,6 +183,7 @@ class S3BufferedWriter(_Face, io.BufferedWriter):
 
     def __init__(self, raw: S3Writer, buffer_size: int = BUFFER_SIZE) -> None:
         super().__init__(raw, buffer_size)
+        raw._has_face = True
 
     def _below(self) -> S3Writer:
         return self.raw
@@ -182,8 +195,12 @@ class S3BufferedWriter(_Face, io.BufferedWriter):
                 self._end_writing()
             except BaseException as error:
                 self.raw._leave_in_spite_of(error)
+                self._say_the_end()
                 raise
-        return self.raw.suspend()
+        try:
+            return self.raw.suspend()
+        finally:
+            self._say_the_end()
 
 
 class S3CompressedWriter(_Face, io.BufferedIOBase):

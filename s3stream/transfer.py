@@ -96,10 +96,13 @@ class Transfer:
         """How it goes, in numbers."""
         return self._meter.read(*self._state.accepted, self._target.tally)
 
-    def end(self, what: str) -> None:
-        """Nothing more comes: the numbers stand, and the log says them."""
-        became = _BECAME.get(self._state.phase, self._state.phase.value)
-        self._meter.end(what, became, self.stats)
+    def end(self) -> None:
+        """Nothing more comes: the numbers stand."""
+        self._meter.end(_BECAME.get(self._state.phase, self._state.phase.value), self.stats)
+
+    def say_the_end(self, what: str) -> None:
+        """Have the log say them, once, if they stand."""
+        self._meter.say(what)
 
     @property
     def status(self) -> str:

@@ -12,7 +12,8 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from . import endings
@@ -92,6 +93,7 @@ class S3Writer(Discarding, io.RawIOBase):
             client, bucket, key, options, start, keeper, predecessor, callback
         )
         self._lock = threading.RLock()
+        self._has_face = False  # who wraps us and says the end: io holds a lock while it closes us
         self._process = os.getpid()
         self._opened_at = first_foreign_line()
         # Opened inside an `except` block: that exception is no reason to discard.
@@ -150,7 +152,7 @@ class S3Writer(Discarding, io.RawIOBase):
         if self._is_forked():
             self._shut()
             return
-        with self._lock:
+        with self._alone():
             if self._door is not _Door.OPEN:
                 return
             unwinding = sys.exc_info()[1]
@@ -177,7 +179,7 @@ class S3Writer(Discarding, io.RawIOBase):
         published; `UncertainError` when nobody can know.
         """
         self._refuse_if_forked()
-        with self._lock:
+        with self._alone():
             already = self._transfer.result
             try:
                 return self._transfer.commit()
@@ -202,7 +204,7 @@ class S3Writer(Discarding, io.RawIOBase):
         self._refuse_if_forked()
         if self.mode == "ab":
             raise UsageError(f"{self!r}: appending cannot be suspended; commit() or discard() it")
-        with self._lock:
+        with self._alone():
             if self._is_shut():
                 raise ValueError(f"{self!r}: it is over, there is nothing to suspend")
             try:
@@ -215,7 +217,7 @@ class S3Writer(Discarding, io.RawIOBase):
 
     def _leave_in_spite_of(self, error: BaseException) -> None:
         """End as `suspend` does that has failed, or a flush before it."""
-        with self._lock:
+        with self._alone():
             try:
                 self._keep_in_spite_of(error)
             finally:
@@ -246,7 +248,7 @@ class S3Writer(Discarding, io.RawIOBase):
             self._shut()
             return
         self._cancel()
-        with self._lock:
+        with self._alone():
             try:
                 if self._keeper is None or on_purpose:
                     failed: S3StreamError | None = self._transfer.discard(patience)
@@ -291,8 +293,8 @@ class S3Writer(Discarding, io.RawIOBase):
         return self._transfer.peak_memory
 
     def __repr__(self) -> str:
-        store = f" at {self._store}" if self._store else ""
-        return f"<{type(self).__name__} {self.name}{store} {self._transfer.status}>"
+        store = f", store {self._store}" if self._store else ""
+        return f"<{type(self).__name__} {self.name} {self._transfer.status}{store}>"
 
     # -- how files end when nobody closes them
 
@@ -313,7 +315,7 @@ class S3Writer(Discarding, io.RawIOBase):
     def _prepare(self) -> bool:
         """Bring all to the store, for a commit that is to come; False after a discard."""
         self._refuse_if_forked()
-        with self._lock:
+        with self._alone():
             try:
                 prepared = self._transfer.prepare()
             except BaseException:
@@ -383,6 +385,7 @@ class S3Writer(Discarding, io.RawIOBase):
                 self._warn(why)
         finally:
             self._lock.release()
+            self._say_the_end()
 
     def _warn(self, why: str) -> None:
         became = "nothing was published"
@@ -411,7 +414,21 @@ class S3Writer(Discarding, io.RawIOBase):
         self._handled_at_open = None
         endings.forget(self)
         if not self._is_forked():
-            self._transfer.end(f"{self.name} at {self._store}" if self._store else self.name)
+            self._transfer.end()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the lock; and when that is let go of, have the log say it if this was the end."""
+        lock: Any = self._lock
+        try:
+            with lock:
+                yield
+        finally:
+            if not self._has_face and not lock._is_owned():
+                self._say_the_end()
+
+    def _say_the_end(self) -> None:
+        self._transfer.say_the_end(f"{self.name} at {self._store}" if self._store else self.name)
 
     def _is_shut(self) -> bool:
         return self._door is _Door.SHUT

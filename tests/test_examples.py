@@ -179,10 +179,22 @@ def check_many_processes(run: Run) -> None:
     assert f"size={len(large)}, parts=3" in printed
 
 
+def check_from_s3fs(run: Run) -> None:
+    printed = run("from_s3fs.py")
+
+    assert run.names() == ["again.csv", "moved.txt", "notes.txt"]
+    assert run.content("again.csv") == b"hour,count\n7,1\n"
+    assert (run.directory / "days" / "monday.csv").read_bytes().count(b"\n") == 10_001
+    assert "{'kind': 'note', 'year': '2026'}" in printed
+    assert "hand {'written-by': 'hand'}" in printed
+    assert f"{5 * MIB + 7}\n" in printed
+
+
 CHECKS = {
     "copy_large_file.py": check_copy_large_file,
     "dask_dataset.py": check_dask_dataset,
     "dask_workers.py": check_dask_workers,
+    "from_s3fs.py": check_from_s3fs,
     "many_processes.py": check_many_processes,
     "pandas_parquet.py": check_pandas_parquet,
     "pyarrow_tables.py": check_pyarrow_tables,

@@ -54,6 +54,7 @@ PROMISED = [
     "limit_memory",
     "list_uploads",
     "open",
+    "register",
     "resume",
     "upload_file",
     "upload_stream",

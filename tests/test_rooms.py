@@ -101,8 +101,9 @@ ROOMS = {
     "transaction": Room("cleanup errors files", "fsspec.transaction"),
     "fs": Room(
         "errors files options predecessor profiles store transaction uri writer",
-        "fsspec os pathlib",
+        "fsspec glob os pathlib",
     ),
+    "registering": Room("errors fs uri", "fsspec.registry"),
     "resuming": Room(
         "beside checkpoint errors files fs journal keeping lock options state writer", "os"
     ),
@@ -127,7 +128,7 @@ ROOMS = {
     ),
     "__init__": Room(
         "asynchronous budget checkpoint dataset endings errors files fs multipart opening options"
-        " prepared resuming sendfile state stats uploads writer"
+        " prepared registering resuming sendfile state stats uploads writer"
     ),
 }
 

@@ -97,6 +97,7 @@ class Target(Addressed):
         etag: str,
         byte_range: tuple[int, int] | None,
         size: int,
+        version_id: str | None = None,
     ) -> Receipt:
         """Have the store make a part of `size` bytes, in `byte_range` or all, of another object.
 
@@ -105,7 +106,9 @@ class Target(Addressed):
         bucket, key = source
         where = self._where(upload_id, number)
         arguments = self._for("UploadPartCopy", UploadId=upload_id, PartNumber=number)
-        arguments |= {"CopySource": {"Bucket": bucket, "Key": key}, "CopySourceIfMatch": etag}
+        version = {} if version_id is None else {"VersionId": version_id}
+        arguments["CopySource"] = {"Bucket": bucket, "Key": key, **version}
+        arguments["CopySourceIfMatch"] = etag
         if byte_range is not None:
             arguments["CopySourceRange"] = f"bytes={byte_range[0]}-{byte_range[1] - 1}"
         with translated(f"cannot copy s3://{bucket}/{key}", **where):
