@@ -26,7 +26,7 @@ from .errors import (
     UncertainError,
     UsageError,
 )
-from .files import S3BufferedWriter, S3CompressedWriter, S3TextWriter
+from .files import S3BufferedWriter, S3CompressedWriter, S3RandomWriter, S3TextWriter
 from .fs import S3StreamFileSystem
 from .multipart import MultipartUpload
 from .opening import open
@@ -52,6 +52,7 @@ __all__ = [
     "Receipt",
     "S3BufferedWriter",
     "S3CompressedWriter",
+    "S3RandomWriter",
     "S3StreamError",
     "S3StreamFileSystem",
     "S3TextWriter",

@@ -128,6 +128,10 @@ class Transfer:
             upload_id=self._state.upload_id,
         ) from error
 
+    def fail(self, error: BaseException) -> None:
+        """Keep an error of whoever writes, if it is the first: from here on it is raised."""
+        self._carrier.fail(error)
+
     def prepare(self) -> bool:
         """Bring all that is left to the store, so that a commit is one short request.
 

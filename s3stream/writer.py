@@ -13,7 +13,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 from . import endings
 from .checkpoint import Checkpoint
@@ -21,6 +21,7 @@ from .cleanup import COLLECTED, THOROUGH, Patience, patience_with
 from .discarding import Discarding
 from .errors import LockedError, S3StreamError, UsageError, attach, offer
 from .keeping import Keeper
+from .oneway import OneWay
 from .options import WriteOptions
 from .predecessor import Predecessor
 from .state import Phase, UploadResult
@@ -40,7 +41,7 @@ class _Door(enum.Enum):
     SHUT = "shut"
 
 
-class S3Writer(Discarding, io.RawIOBase):
+class S3Writer(OneWay, Discarding, io.RawIOBase):
     """A file that becomes the object `key` of `bucket` when it is closed, whole, or not at all.
 
     `client` is a boto3 S3 client. Every `write` takes all that it is given, copies it before it
@@ -56,7 +57,9 @@ class S3Writer(Discarding, io.RawIOBase):
     whatever else would, leaves what was sent to be taken up again. `predecessor` is for mode `ab`.
     """
 
+    # Shut until all is made: a constructor that raises leaves something for the finaliser.
     closed: bool = True
+    _door = _Door.SHUT
 
     def __init__(
         self,
@@ -70,8 +73,6 @@ class S3Writer(Discarding, io.RawIOBase):
         keeper: Keeper | None = None,
         predecessor: Predecessor | None = None,
     ) -> None:
-        # Shut until all is made: a constructor that raises leaves something for the finaliser.
-        self._turn(_Door.SHUT)
         super().__init__()
         options = options or WriteOptions()
         self.name = f"s3://{bucket}/{key}"
@@ -109,7 +110,7 @@ class S3Writer(Discarding, io.RawIOBase):
         Raises `TypeError` for text, the first error of the upload when it has failed, and
         `TooLargeError` when the object cannot fit.
         """
-        view = _as_bytes(data)
+        view = as_bytes(data)
         self._refuse_if_closed()
         if self._dropped:  # a wrapper that is being collected empties its buffer into us
             return len(view)
@@ -125,10 +126,6 @@ class S3Writer(Discarding, io.RawIOBase):
             return
         with self._lock:
             self._transfer.raise_if_failed()
-
-    def readinto(self, buffer: Any, /) -> NoReturn:
-        """Not for reading: raises `io.UnsupportedOperation`."""
-        raise io.UnsupportedOperation(f"{self.name} is open for writing: not readable")
 
     def close(self) -> None:
         """Publish the object, or clean up when that must not or cannot be; only the first counts.
@@ -347,11 +344,14 @@ class S3Writer(Discarding, io.RawIOBase):
         # RuntimeWarning, because ResourceWarning is hidden by default.
         warnings.warn(
             f"{became}: {self.name} (opened at {self._opened_at}, after"
-            f" {self._transfer.position:,} bytes and what was buffered): {why}; close() it, or"
+            f" {self._length():,} bytes and what was buffered): {why}; close() it, or"
             " commit() to publish whatever is being raised",
             RuntimeWarning,
             stacklevel=3,
         )
+
+    def _length(self) -> int:
+        return self._transfer.position
 
     def _turn(self, door: _Door) -> None:
         self._door = door
@@ -392,7 +392,8 @@ def _first_foreign_line() -> str:
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
-def _as_bytes(data: Any) -> memoryview:
+def as_bytes(data: Any) -> memoryview:
+    """A bytes-like object as a flat row of bytes; `TypeError` or `BufferError` if it is none."""
     if isinstance(data, str):
         raise TypeError("a binary file takes bytes, not str: encode it, or open with mode 'w'")
     try:

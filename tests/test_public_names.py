@@ -32,6 +32,7 @@ PROMISED = [
     "Receipt",
     "S3BufferedWriter",
     "S3CompressedWriter",
+    "S3RandomWriter",
     "S3StreamError",
     "S3StreamFileSystem",
     "S3TextWriter",

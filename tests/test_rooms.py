@@ -48,6 +48,7 @@ ROOMS = {
     # local files
     "regions": Room("errors", "io os"),
     "source": Room("errors options", "io os pathlib stat"),
+    "draft": Room("errors options", "os tempfile"),
     # threads
     "waiting": Room("errors", "threading time"),
     "pace": Room("", "os threading"),
@@ -73,27 +74,32 @@ ROOMS = {
     # shell
     "cleanup": Room("endings errors sender store", "threading warnings"),
     "discarding": Room("cleanup errors"),
+    "oneway": Room("", "io"),
     "carrier": Room(
         "beside checkpoint errors memory options parts predecessor sender state store waiting"
     ),
     "transfer": Room("carrier checkpoint cleanup errors options parts plan predecessor state"),
     "writer": Room(
-        "checkpoint cleanup discarding endings errors keeping options predecessor state transfer",
+        "checkpoint cleanup discarding endings errors keeping oneway options predecessor state"
+        " transfer",
         "io os sys threading warnings",
     ),
+    "seekable": Room("draft errors options state writer"),
     # adapters
+    "modes": Room("errors", "fsspec.compression fsspec.core warnings"),
     "files": Room(
-        "checkpoint cleanup discarding errors options state writer",
-        "fsspec.compression fsspec.core io threading warnings",
+        "checkpoint cleanup discarding oneway options seekable state writer",
+        "fsspec.compression io threading",
     ),
     "transaction": Room("cleanup errors files", "fsspec.transaction"),
     "fs": Room(
-        "errors files options predecessor store transaction uri writer", "fsspec os pathlib"
+        "errors files modes options predecessor seekable store transaction uri writer",
+        "fsspec os pathlib",
     ),
     "resuming": Room(
         "beside checkpoint errors files fs journal keeping lock options state writer", "os"
     ),
-    "opening": Room("errors files fs lock options resuming store uri writer"),
+    "opening": Room("errors files fs lock modes options resuming store uri writer"),
     "uploads": Room("errors fs store"),
     "multipart": Room(
         "checksums errors fs manifest options regions state store uri", "os threading"

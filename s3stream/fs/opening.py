@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import NotFoundError, PrefixError, UsageError
-from ..files import check_layers, parse_mode, wrap
+from ..files import wrap
+from ..modes import check_layers, parse_mode
 from ..options import WriteOptions
 from ..predecessor import Predecessor
+from ..seekable import SeekableWriter
 from ..store import look_at_predecessor
 from ..transaction import S3Transaction
 from ..uri import split_path
@@ -56,12 +58,11 @@ class Opening(Looking):
             kwargs["publish"] = "commit"
         if parsed.exclusive:
             kwargs["if_none_match"] = "*"
-        if parsed.appends and compression is not None:
-            raise UsageError(
-                f"compression={compression!r}: appending is for uncompressed objects; read it, and"
-                " write it anew"
-            )
-        make = self._appender if parsed.appends else self._writer
+        make = self._writer
+        if parsed.appends:
+            make = self._appender
+        elif parsed.seeks:
+            make = self._seekable_writer
         raw = make(path, block_size, **kwargs)
         file = wrap(raw, text=parsed.text, buffering=buffering, compression=compression, **layers)
         if publish_later:
@@ -114,6 +115,18 @@ class Opening(Looking):
 
     def _writer(self, path: str, block_size: int | None = None, **kwargs: Any) -> S3Writer:
         return self._make_writer(*self._what_to_write(path, block_size, kwargs), None)
+
+    def _seekable_writer(
+        self, path: str, block_size: int | None = None, **kwargs: Any
+    ) -> SeekableWriter:
+        bucket, key, options = self._what_to_write(path, block_size, kwargs)
+        return SeekableWriter(
+            bucket,
+            key,
+            client=self.client,
+            options=options,
+            on_commit=lambda result: self._forget(f"{bucket}/{key}"),
+        )
 
     def _what_to_write(
         self, path: str, block_size: int | None, kwargs: dict[str, Any]
