@@ -100,6 +100,7 @@ ROOMS = {
         "beside checkpoint errors files fs journal keeping lock options state writer", "os"
     ),
     "opening": Room("errors files fs lock modes options resuming store uri writer"),
+    "paths": Room("", "fsspec upath"),
     "uploads": Room("errors fs store"),
     "multipart": Room(
         "checksums errors fs manifest options regions state store uri", "os threading"
