@@ -27,11 +27,16 @@ class OneWay:
         raise self._refusal("read")
 
     def _refusal(self, what: str) -> io.UnsupportedOperation:
-        return io.UnsupportedOperation(
+        said = (
             f"{self.name} is written from its beginning to its end: no {what}(); with mode 'w+b' or"
             " 'x+b' it is a temporary file that can be read and changed, and is sent when it is"
             " closed"
         )
+        try:
+            return io.UnsupportedOperation(said)
+        except SystemError:
+            # HDF5 calls again while the first of these is on its way, which Python minds.
+            return io.UnsupportedOperation(said)
 
 
 class OneWayFace(OneWay):

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from tests.proxy import Proxy
     from tests.servers import Server
 
+# What these libraries say of each other's next releases is not about us.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
 
 @pytest.fixture
 def options(seaweedfs: Server) -> dict[str, Any]:

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 PART = 5 << 20
 
+# What these libraries say of each other's next releases is not about us.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
 
 @pytest.fixture
 def options(seaweedfs: Server) -> dict[str, Any]:
