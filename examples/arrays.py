@@ -1,4 +1,4 @@
-"""Write arrays to S3: zarr by xarray, chunk by chunk; HDF5, whose writer has to go back in its file.
+"""Write arrays to S3: zarr by xarray, chunk by chunk; HDF5, which has to go back in its file.
 
 AWS_ENDPOINT_URL_S3=… AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=… \
     python examples/arrays.py s3stream://bucket/prefix

@@ -24,7 +24,7 @@ with fs.transaction:
     """)
 
 query = f"SELECT count(*), max(reading) FROM '{url}/readings.parquet' WHERE quarter = 3"
-print(duck.sql(query))
+print(duck.execute(query).fetchall())
 
 # A query that fails half-way leaves what was there as it was.
 try:
@@ -34,7 +34,7 @@ try:
             TO '{url}/readings.parquet' (FORMAT parquet, USE_TMP_FILE false)
         """)
 except duckdb.ConversionException:
-    print("still there:", duck.sql(query).fetchone())
+    print("still there:", duck.execute(query).fetchall())
 
 # Many files at once, a folder for each quarter. OVERWRITE_OR_IGNORE, or DuckDB lists the folder
 # that it believes to have made: S3 has none.

@@ -164,7 +164,7 @@ def check_duckdb_parquet(run: Run) -> None:
     table = pq.read_table(io.BytesIO(run.content("readings.parquet")))
     assert table["n"].to_pylist() == list(range(100_000))
     assert pq.read_table(io.BytesIO(run.content(quarters[3]))).num_rows == 25_000
-    assert "still there: (25000, " in printed
+    assert "still there: [(25000, " in printed
 
 
 def check_arrays(run: Run) -> None:
