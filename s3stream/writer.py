@@ -393,7 +393,7 @@ def _first_foreign_line() -> str:
 
 
 def as_bytes(data: Any) -> memoryview:
-    """A bytes-like object as a flat row of bytes; `TypeError` or `BufferError` if it is none."""
+    """See any C-contiguous buffer as flat bytes; raises `TypeError` for text and what is none."""
     if isinstance(data, str):
         raise TypeError("a binary file takes bytes, not str: encode it, or open with mode 'w'")
     try:
