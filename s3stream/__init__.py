@@ -34,6 +34,7 @@ from .options import WriteOptions
 from .resuming import resume
 from .sendfile import upload_file
 from .state import Checksum, Receipt, UploadResult
+from .stats import WriteStats
 from .uploads import UnfinishedUpload, abort_uploads, expire_uploads, list_uploads
 from .writer import S3Writer
 
@@ -64,6 +65,7 @@ __all__ = [
     "UploadResult",
     "UsageError",
     "WriteOptions",
+    "WriteStats",
     "abort_uploads",
     "discard_on_sigterm",
     "expire_uploads",

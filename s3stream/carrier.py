@@ -15,6 +15,7 @@ from .beside import Tails
 from .checkpoint import CHECKPOINTED, Checkpoint, Tail
 from .errors import IntegrityError, S3StreamError, UncertainError
 from .memory import Memory
+from .meter import Meter
 from .options import WriteOptions
 from .parts import Buffer, Part
 from .predecessor import Predecessor
@@ -25,6 +26,9 @@ from .waiting import Cancellation
 
 T = TypeVar("T")
 Said = str | Receipt | UploadResult | None  # what the store has answered to one of our jobs
+
+# How often, while the last parts are in flight, those that have come in are told of.
+_TELL_SECONDS = 0.25
 
 # The phases in which something may have to be cleaned up.
 LIVE = frozenset({Phase.FRESH, Phase.STREAMING, Phase.PREPARED, Phase.FAILED})
@@ -54,7 +58,7 @@ class Carrier:
 
     `start` is where it goes on: parts that are known to be there. `predecessor` is the object that
     it goes on behind: the store copies it before the first part of ours, if it is large enough.
-    `guard` hears of every part and has a word before the commit.
+    `guard` hears of every part and has a word before the commit; `meter` of waits and of bytes.
     """
 
     def __init__(
@@ -66,20 +70,26 @@ class Carrier:
         start: Checkpoint | None,
         guard: Guard | None,
         predecessor: Predecessor | None,
+        meter: Meter,
     ) -> None:
         self.cancellation = Cancellation()
         origin = None if start is None else Origin(start.writer_id)
         self.target = Target(client, bucket, key, options, self.cancellation, origin, predecessor)
         self.target.refuse_unheeded(PUT)
-        self.memory = Memory(options.memory_limit, options.spool, self.cancellation)
+        self.memory = Memory(
+            options.memory_limit, options.spool, self.cancellation, waiting=meter.waiting
+        )
         self.sender: Sender[Said] = Sender(
             min(options.max_concurrency, self.target.connections),
             f"s3stream {key}",
             self.target.pace,
             self.cancellation,
+            meter.waiting,
+            meter.idle,
         )
         self.state = UploadState()
         self._options = options
+        self._meter = meter
         self._guard = guard
         self._start = start
         self._ranges = [] if predecessor is None else predecessor.ranges(options)
@@ -143,10 +153,18 @@ class Carrier:
 
     def prepare(self) -> None:
         """Wait until the store has all that was sent."""
-        self.sender.settle(cancellable=True)
+        self.settle()
         self.report()
         self.raise_error()
         self.state.on(Event.PREPARE)
+
+    def settle(self) -> None:
+        """Wait for what is in flight, and tell of what comes in."""
+        while not self.sender.settle(_TELL_SECONDS, cancellable=True):
+            self.absorb()
+            self.tell()
+        self.absorb()
+        self.tell()
 
     def put(self, whole: Part) -> None:
         """Publish the object in one call."""
@@ -168,6 +186,12 @@ class Carrier:
     def absorb(self) -> None:
         """Take in what has come of jobs since the last time."""
         self.sender.collect(self._keep)
+
+    def tell(self) -> None:
+        """Tell of the bytes that the store has by now, where somebody wants to hear of it."""
+        self._meter.tell(self.state.accepted[0])
+        if self.state.result is None:
+            self.cancellation.check()  # who was told may have discarded it
 
     def raise_error(self) -> None:
         """Raise the first error, if there is one by now."""

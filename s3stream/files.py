@@ -20,6 +20,7 @@ from .oneway import OneWayFace
 from .options import KiB
 from .seekable import SeekableWriter
 from .state import UploadResult
+from .stats import WriteStats
 from .writer import S3Writer
 
 # Small writes are gathered in C up to this; larger ones go straight into a part. From 64 KiB on
@@ -101,12 +102,21 @@ class _Face(Discarding):
         """Where and what the published object is; `ValueError` until there is one."""
         return self._below().result
 
+    @property
+    def stats(self) -> WriteStats:
+        """How the writing has gone so far, in numbers: `S3Writer.stats`."""
+        return self._below().stats
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} on {self._below()!r}>"
 
 
 class S3BufferedWriter(OneWayFace, _Face, io.BufferedWriter):
-    """A binary file whose small writes are gathered in C; closing it closes the `S3Writer`."""
+    """What `s3stream.open` gives for `wb`: a binary file whose small writes are gathered in C.
+
+    An `io.BufferedWriter` on top of an `S3Writer` (`raw`), and closing it closes that. The object
+    appears when it is closed, whole, or not at all: see `S3Writer`.
+    """
 
     raw: S3Writer
 
@@ -128,10 +138,10 @@ class S3BufferedWriter(OneWayFace, _Face, io.BufferedWriter):
 
 
 class S3RandomWriter(_Face, io.BufferedRandom):
-    """A binary file that can be read, and changed anywhere, until it is closed: modes `w+b`, `x+b`.
+    """What `s3stream.open` gives for `w+b`: a binary file that can be read, and changed anywhere.
 
-    It waits in a temporary file, in the folder that `spool` names, and is sent when it is closed;
-    it ends as any other does: all of it is published, or nothing.
+    An `io.BufferedRandom`. It waits in a temporary file, in the folder that `spool` names, and is
+    sent when it is closed; it ends as any other does: all of it is published, or nothing.
     """
 
     raw: SeekableWriter
@@ -141,7 +151,9 @@ class S3RandomWriter(_Face, io.BufferedRandom):
 
 
 class S3CompressedWriter(OneWayFace, _Face, io.BufferedIOBase):
-    """A binary file that compresses by one of fsspec's registered compressions.
+    """What `s3stream.open(compression=)` gives: a binary file that compresses what is written.
+
+    By one of fsspec's registered compressions, on top of an `S3BufferedWriter`.
 
     Closing it ends the compressed stream and closes the file underneath, which most compressing
     files do not do by themselves.
@@ -239,7 +251,10 @@ _flush_text = io.TextIOWrapper.flush
 
 
 class S3TextWriter(OneWayFace, _Face, io.TextIOWrapper):
-    """A text file on top of one of our binary files."""
+    """What `s3stream.open` gives for `w`: a text file on top of one of our binary files.
+
+    An `io.TextIOWrapper`; two threads may write to it, whole strings each.
+    """
 
     def __init__(
         self, file: S3BufferedWriter | S3CompressedWriter, *args: Any, **more: Any

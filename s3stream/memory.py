@@ -16,7 +16,7 @@ from typing import IO, Any
 
 from .budget import Budget, budget_of_process
 from .errors import S3StreamError, TooLargeError
-from .waiting import Cancellation, wait_for
+from .waiting import Cancellation, Stopwatch, wait_for
 
 Buffer = bytearray | mmap.mmap
 
@@ -33,7 +33,8 @@ class Memory:
     as whoever fills buffers keeps no more than two of them (of at most a third of the limit) to
     itself. When it is the budget that is spent, it waits only while some of its own buffers are on
     their way, and then takes a temporary file: a writer that nobody feeds may hold the memory that
-    another one wants, for as long as it likes. A `cancellation` ends every wait.
+    another one wants, for as long as it likes. A `cancellation` ends every wait; `waiting` runs
+    during each.
     """
 
     def __init__(
@@ -42,12 +43,14 @@ class Memory:
         spool: bool | str,
         cancellation: Cancellation | None = None,
         budget: Budget | None = None,
+        waiting: Stopwatch | None = None,
     ) -> None:
         self.limit = limit
         self.alive = 0
         self.peak = 0
         self._spool = spool
         self._cancellation = cancellation
+        self._waiting = waiting
         self._budget = budget_of_process() if budget is None else budget
         self._changed = self._budget.changed
         self._lent: dict[int, int] = {}
@@ -192,7 +195,7 @@ class Memory:
             self.drop_kept()
 
     def _wait_for(self, predicate: Callable[[], bool]) -> None:
-        wait_for(self._changed, predicate, cancellation=self._cancellation)
+        wait_for(self._changed, predicate, cancellation=self._cancellation, stopwatch=self._waiting)
 
     def _take_file(self, size: int) -> Buffer:
         with self._changed:

@@ -21,7 +21,8 @@ from .store import CONNECTION_OPTIONS
 from .uri import split_uri
 from .writer import S3Writer
 
-_KNOWN = OPTION_NAMES | OPEN_OPTIONS | {*CONNECTION_OPTIONS, "block_size", "client"}
+_OURS = {"block_size", "callback", "checkpoint", "client", "lock", "store"}
+_KNOWN = OPTION_NAMES | OPEN_OPTIONS | {*CONNECTION_OPTIONS} | _OURS
 
 
 _WriteBytes = Literal["wb", "xb", "ab", "bw", "bx", "ba"]
@@ -136,8 +137,9 @@ def open(
 
     `buffering=0` gives the raw `S3Writer`; by default small writes are gathered in C.
     `compression` is the name of one of fsspec's, or `"infer"` from the key. `client` is a boto3 S3
-    client; `options` are the file system's (`endpoint_url=`, `profile=`, …), `WriteOptions` fields
-    (`part_size=`, …) and S3's own parameters (`StorageClass=`, …).
+    client; `options` are the file system's (`endpoint_url=`, `profile=`, …; `store="r2"` names a
+    store whose endpoint does not tell what it is), `WriteOptions` fields (`part_size=`, …) and S3's
+    own parameters (`StorageClass=`, …).
 
     The object appears at `close()`, whole, or not at all; `commit()` publishes at once, `discard()`
     never. Raises `UsageError` (a `ValueError`) before any request when an argument is wrong.
@@ -153,6 +155,12 @@ def open(
     `checkpoint="file.json"` (binary writing only) writes down after each part how far it has come.
     The same call, after a crash or an exception, takes the upload up again: `tell()` says from
     where to go on. After the commit the file is gone. `lock` is that of `resume`.
+
+    `callback` is one of fsspec's (`fsspec.callbacks.TqdmCallback()`): on the thread that writes it
+    is told the size as soon as one is known (`size_hint`, then what it came to), and the bytes that
+    the store has accepted, as it accepts them; together they are the object's. What it raises is as
+    if the producer had raised it: nothing is published, unless the object was there by then, which
+    a note on the exception says.
     """
     bucket, key = split_uri(uri)
     parsed = parse_mode(mode)
@@ -200,6 +208,7 @@ def _open_kept(
     checkpoint: Any = None,
     lock: Lock = "store",
 ) -> Any:
+    callback = options.pop("callback", None)
     if checkpoint is None:
         raise UsageError("lock= is for a file with a checkpoint=")
     if mode.text or compression is not None:
@@ -219,5 +228,5 @@ def _open_kept(
     if "block_size" in options:
         options.setdefault("part_size", options.pop("block_size"))
     journal = journal_at(checkpoint)
-    raw = open_kept(fs, bucket, key, options, lock, journal=journal)
+    raw = open_kept(fs, bucket, key, options, lock, callback, journal=journal)
     return wrap(raw, text=False, buffering=buffering)

@@ -32,16 +32,18 @@ CHECKSUMS = ("crc64nvme", "crc32c", "crc32")
 
 @dataclass(frozen=True, kw_only=True)
 class WriteOptions:
-    """How one object is written. Sizes are in bytes.
+    """How one object is written: frozen, and checked when it is made. Sizes are in bytes.
 
-    `part_size`: the first parts' size; later parts grow so that any length fits.
+    What is not given is S3's, or that of a store that is known (`store="r2"`, or by its endpoint).
+
+    `part_size`: the first parts' size (5 MiB); later parts grow so that any length fits.
     `min_part_size`: the store's minimum for every part but the last (S3: 5 MiB).
     `max_parts`: the store's maximum number of parts (S3: 10,000).
     `equal_parts`: never grow: every part but the last has `part_size` (some stores ask for that).
     `reserve`: the last part is never smaller than this, unless the whole object is; for stores
     that ask it, and for uploads that are to be continued. At most `part_size`.
     `size_hint`: the expected length of the object, if known: parts are planned evenly for it.
-    `max_concurrency`: parts in flight at once, and never more than its client keeps connections.
+    `max_concurrency`: parts in flight at once (24), no more than its client keeps connections.
     `memory`: the most bytes that this writer's parts hold in memory; by default 128 MiB, or three
     parts where `part_size` is large. Parts above a third of it wait in temporary files, and so do
     those for which all files of the process together leave no memory.

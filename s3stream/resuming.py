@@ -27,6 +27,7 @@ def resume(
     *,
     buffering: int = -1,
     lock: Lock = "store",
+    callback: Any = None,
     client: Any = None,
     **options: Any,
 ) -> S3BufferedWriter:
@@ -35,7 +36,8 @@ def resume(
     The store is asked what it has, and only that counts. `options` are those of `s3stream.open`:
     the connection's, and S3's parameters that are secrets (SSE-C), which no checkpoint holds; those
     by which the parts were cut come from the checkpoint. From here on only `discard()` discards:
-    after an exception the checkpoint still holds.
+    after an exception the checkpoint still holds. `callback` is that of `s3stream.open`, and is
+    told first what is there.
 
     While it is open nobody else can resume it: `lock="store"` locks it on the store, waiting for
     the lease of an owner who may have died (at most ten minutes, or our own `lease`); any context
@@ -50,7 +52,7 @@ def resume(
         )
     fs = S3StreamFileSystem(**take_connection(client, options))
     bucket, key = checkpoint.bucket, checkpoint.key
-    raw = open_kept(fs, bucket, key, options, lock, checkpoint=checkpoint)
+    raw = open_kept(fs, bucket, key, options, lock, callback, checkpoint=checkpoint)
     return wrap(raw, text=False, buffering=buffering)  # type: ignore[return-value]  # the raw one is asked for by buffering=0
 
 
@@ -60,6 +62,7 @@ def open_kept(
     key: str,
     chosen: dict[str, Any],
     lock: Lock,
+    callback: Any,
     *,
     checkpoint: Checkpoint | None = None,
     journal: Journal | None = None,
@@ -77,25 +80,30 @@ def open_kept(
             checkpoint = journal.read()
             journal.refuse_if_unwritable()
         if checkpoint is None:
-            return _writer(fs, bucket, key, options, keeper, None)
+            return _writer(fs, bucket, key, options, keeper, callback, None)
         options = _continued(checkpoint, options, chosen, (bucket, key))
-        return _taken_up(fs, checkpoint, options, keeper)
+        return _taken_up(fs, checkpoint, options, keeper, callback)
     except BaseException:
         keeper.let_go()
         raise
 
 
 def _taken_up(
-    fs: S3StreamFileSystem, checkpoint: Checkpoint, options: WriteOptions, keeper: Keeper
+    fs: S3StreamFileSystem,
+    checkpoint: Checkpoint,
+    options: WriteOptions,
+    keeper: Keeper,
+    callback: Any,
 ) -> S3Writer:
     bucket, key = checkpoint.bucket, checkpoint.key
     keeper.take_up(checkpoint)
     seen = look(fs.client, checkpoint, options)
     if isinstance(seen, UploadResult):
-        raw = _writer(fs, bucket, key, options, keeper, checkpoint)
+        raw = _writer(fs, bucket, key, options, keeper, callback, checkpoint)
         raw._transfer.found(seen)
         return raw
-    raw = _writer(fs, bucket, key, options, keeper, seen if seen.upload_id else None)
+    start = seen if seen.upload_id else None
+    raw = _writer(fs, bucket, key, options, keeper, callback, start)
     if seen.tail is not None and seen.offset > raw.tell():
         try:
             begun = raw.tell() - seen.tail.offset  # so much of it has become a part
@@ -126,6 +134,7 @@ def _writer(
     key: str,
     options: WriteOptions,
     keeper: Keeper,
+    callback: Any,
     start: Checkpoint | None,
 ) -> S3Writer:
     return S3Writer(
@@ -136,6 +145,8 @@ def _writer(
         on_commit=lambda result: fs.invalidate_cache(f"{bucket}/{key}"),
         start=start,
         keeper=keeper,
+        callback=callback,
+        store=fs.store,
     )
 
 

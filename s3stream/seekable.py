@@ -34,11 +34,21 @@ class SeekableWriter(S3Writer):
         client: Any,
         options: WriteOptions | None = None,
         on_commit: Callable[[UploadResult], None] | None = None,
+        callback: Any = None,
+        store: str = "",
     ) -> None:
         options = options or WriteOptions()
         self._draft = Draft(options.spool)
         try:
-            super().__init__(bucket, key, client=client, options=options, on_commit=on_commit)
+            super().__init__(
+                bucket,
+                key,
+                client=client,
+                options=options,
+                on_commit=on_commit,
+                callback=callback,
+                store=store,
+            )
         except BaseException:
             self._draft.close()
             raise
@@ -144,6 +154,7 @@ class SeekableWriter(S3Writer):
             return
         try:
             self._transfer.raise_if_failed()
+            self._transfer.expect(self._draft.size)
             for piece in self._draft.pieces():
                 self._transfer.write(piece)
         except BaseException as error:
@@ -162,4 +173,6 @@ class SeekableWriter(S3Writer):
     def __repr__(self) -> str:
         if self._draft.closed:
             return super().__repr__()
-        return f"<{type(self).__name__} {self.name} {self._length():,} bytes in a temporary file>"
+        store = f" at {self._store}" if self._store else ""
+        size = self._length()
+        return f"<{type(self).__name__} {self.name}{store} {size:,} bytes in a temporary file>"

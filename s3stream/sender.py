@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from .pace import Pace
-from .waiting import Cancellation, wait_for
+from .waiting import Cancellation, Stopwatch, wait_for
 
 T = TypeVar("T")
 
@@ -28,7 +28,10 @@ class Outcome(Generic[T]):
 
 
 class Sender(Generic[T]):
-    """A row of at most `concurrency` jobs in flight, and of no more than `pace` allows just now."""
+    """A row of at most `concurrency` jobs in flight, and of no more than `pace` allows just now.
+
+    `waiting` runs while its owner waits for it, `idle` while nothing is in flight.
+    """
 
     def __init__(
         self,
@@ -36,11 +39,15 @@ class Sender(Generic[T]):
         name: str,
         pace: Pace | None = None,
         cancellation: Cancellation | None = None,
+        waiting: Stopwatch | None = None,
+        idle: Stopwatch | None = None,
     ) -> None:
         self._concurrency = concurrency
         self._pace = pace or Pace()
         self._cancellation = cancellation
         self._name = name
+        self._waiting = waiting
+        self._idle = idle
         self._changed = threading.Condition()
         self._in_flight = 0
         self._failed = False
@@ -61,9 +68,16 @@ class Sender(Generic[T]):
         called when the wait is over and the job is about to start.
         """
         with self._changed:
-            wait_for(self._changed, self._may_go_on, cancellation=self._cancellation)
+            wait_for(
+                self._changed,
+                self._may_go_on,
+                cancellation=self._cancellation,
+                stopwatch=self._waiting,
+            )
             if self._failed:
                 return False
+            if self._in_flight == 0 and self._idle is not None:
+                self._idle.stop()
             self._in_flight += 1
         waiting = [job]
         try:
@@ -97,7 +111,13 @@ class Sender(Generic[T]):
         """Wait until nothing is in flight; False when `timeout` seconds were not enough."""
         cancellation = self._cancellation if cancellable else None
         with self._changed:
-            return wait_for(self._changed, lambda: self._in_flight == 0, timeout, cancellation)
+            return wait_for(
+                self._changed,
+                lambda: self._in_flight == 0,
+                timeout,
+                cancellation,
+                self._waiting,
+            )
 
     def when_settled(self, epilogue: Callable[[], None]) -> None:
         """Call `epilogue` once on the thread of the last job to end, or now if all have ended."""
@@ -127,6 +147,8 @@ class Sender(Generic[T]):
             self._in_flight -= 1
             epilogue = None
             if self._in_flight == 0:
+                if self._idle is not None:
+                    self._idle.start()
                 epilogue, self._epilogue = self._epilogue, None
             self._changed.notify_all()
         if epilogue is not None:

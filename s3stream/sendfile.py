@@ -9,8 +9,6 @@ import os
 from dataclasses import replace
 from typing import Any
 
-from fsspec.callbacks import DEFAULT_CALLBACK
-
 from .checkpoint import CHECKPOINTED, Checkpoint
 from .errors import UsageError
 from .fs import S3StreamFileSystem
@@ -29,7 +27,7 @@ def upload_file(
     path: str | os.PathLike[str],
     uri: str,
     *,
-    callback: Any = DEFAULT_CALLBACK,
+    callback: Any = None,
     checkpoint: str | os.PathLike[str] | None = None,
     lock: Lock = "store",
     client: Any = None,
@@ -38,8 +36,8 @@ def upload_file(
     """Write a local file to `s3://bucket/key`: whole, or not at all.
 
     Of a file that is larger than one part the parts are sent at once, none of them copied in
-    memory. `options` are those of `s3stream.open`. `callback` is one of fsspec's, which is told the
-    bytes of the file, and then of every part that the store has accepted, on the caller's thread.
+    memory. `options` are those of `s3stream.open`, and so is `callback`, which is told the bytes of
+    the file, and then of every part that the store has accepted, on the caller's thread.
 
     `checkpoint` names a local file that is kept up to date while parts are sent, and gone when the
     object is published. When anything fails, or the process is killed, the upload is kept too, and
@@ -63,10 +61,9 @@ def upload_file(
                 _refuse_another(keeper.journal, noted, source, bucket, key, options)
                 keeper.take_up(noted)
                 chosen = replace(chosen, **noted.options)
-            elif chosen.size_hint is None and not chosen.equal_parts:
-                chosen = replace(chosen, size_hint=source.size)
+            elif chosen.size_hint is None and not (chosen.equal_parts and "part_size" in options):
+                chosen = fs._write_options({**options, "size_hint": source.size})
             cuts = plan_parts(chosen).cut(source.size, chosen.reserve)
-            callback.set_size(source.size)
             if noted is None and len(cuts) < 2:
                 return _write_whole(fs, f"{bucket}/{key}", source, keeper, callback, options)
             if noted is None:
@@ -84,9 +81,10 @@ def _write_whole(
     callback: Any,
     options: dict[str, Any],
 ) -> UploadResult:
+    options = {**options, "callback": callback, "size_hint": source.size}
     with fs.open(name, "wb", buffering=0, **options) as file:
         for piece in source.pieces():
-            callback.relative_update(file.write(piece))
+            file.write(piece)
         keeper.allow()
         # Whatever transaction somebody has begun on this file system, and whatever `publish` says.
         result: UploadResult = file.commit()

@@ -26,6 +26,7 @@ from .errors import (
 from .fs import S3StreamFileSystem
 from .keeping import Keeper
 from .manifest import Listed, is_listed
+from .meter import Meter
 from .multipart import MultipartUpload
 from .options import WriteOptions
 from .regions import FileRegion
@@ -60,7 +61,7 @@ class Sending:
         self._source = source
         self._cuts = cuts
         self._keeper = keeper
-        self._callback = callback
+        self._meter = Meter(callback, source.size)
         self._cancellation = Cancellation("the sending of the file was given up")
         origin = None if noted.upload_id is None else Origin(noted.writer_id)
         self._target = Target(
@@ -71,12 +72,12 @@ class Sending:
             f"s3stream {noted.key}",
             self._target.pace,
             self._cancellation,
+            idle=self._meter.idle,
         )
         self._noted = replace(noted, writer_id=self._target.origin.writer_id)
         self._upload_id = noted.upload_id
         self._known = {receipt.part_number: receipt for receipt in noted.parts}
         self._accepted: dict[int, Receipt] = {}
-        self._told = 0
         self._written_down = 0
         self._publishing = False
         self._result: UploadResult | None = None
@@ -98,6 +99,21 @@ class Sending:
             raise
         finally:
             forget(self)
+            self._end()
+
+    @property
+    def _done(self) -> int:
+        return sum(receipt.size for receipt in self._accepted.values())
+
+    def _end(self) -> None:
+        became = "discarded" if self._keeper.journal is None else "kept, to be taken up again"
+        if self._result is not None:
+            became = "published"
+        elif self._publishing or isinstance(self._error, UncertainError):
+            became = "nobody knows whether it was published"
+        stats = self._meter.read(self._done, len(self._accepted), self._target.tally)
+        name = f"s3://{self._target.bucket}/{self._target.key} at {self._fs.store}"
+        self._meter.end(name, became, stats)
 
     def _send_and_publish(self) -> UploadResult:
         try:
@@ -215,10 +231,7 @@ class Sending:
         # Each writing is of all parts: of many thousands, not after every single one.
         if len(self._accepted) - self._written_down > len(self._accepted) // 100:
             self._write_down()
-        done = sum(receipt.size for receipt in self._accepted.values())
-        if done > self._told:
-            self._callback.relative_update(done - self._told)
-            self._told = done
+        self._meter.tell(self._done)
 
     def _keep(self, outcome: Outcome[Receipt | None]) -> None:
         if outcome.error is not None:

@@ -99,7 +99,14 @@ class Checksum:
 
 @dataclass(frozen=True)
 class UploadResult:
-    """A published object. `parts` is 0 for a single PutObject; `version_id` where there are any."""
+    """A published object, as the store has it.
+
+    `etag`: with its quotes, as the store gives it.
+    `version_id`: None where the bucket keeps no versions.
+    `size`: bytes of the object.
+    `parts`: parts that it was made of, 0 for a single PutObject.
+    `checksum`: of the whole object, None where there is none.
+    """
 
     bucket: str
     key: str
@@ -111,13 +118,14 @@ class UploadResult:
 
 
 class UploadState:
-    """One upload's phase, id, accepted parts and first error."""
+    """One upload's phase, id, accepted parts and their bytes, first error."""
 
     def __init__(self) -> None:
         self.phase = Phase.FRESH
         self.upload_id: str | None = None
         self.error: BaseException | None = None
         self.result: UploadResult | None = None
+        self.bytes_accepted = 0
         self._receipts: dict[int, Receipt] = {}
 
     def on(self, event: Event) -> None:
@@ -137,7 +145,9 @@ class UploadState:
             self.accept(receipt)
 
     def accept(self, receipt: Receipt) -> None:
-        """Keep the store's word for a part."""
+        """Keep the store's word for a part; one that was sent again counts once."""
+        before = self._receipts.get(receipt.part_number)
+        self.bytes_accepted += receipt.size - (0 if before is None else before.size)
         self._receipts[receipt.part_number] = receipt
 
     def fail(self, error: BaseException) -> None:
@@ -161,6 +171,13 @@ class UploadState:
     def receipts(self) -> tuple[Receipt, ...]:
         """The store's word for the parts, in order, gaps and all."""
         return tuple(self._receipts[number] for number in sorted(self._receipts))
+
+    @property
+    def accepted(self) -> tuple[int, int]:
+        """Bytes and parts that the store has; of a published object, its own."""
+        if self.result is not None:
+            return self.result.size, self.result.parts
+        return self.bytes_accepted, self.parts_accepted
 
     @property
     def parts_accepted(self) -> int:

@@ -12,11 +12,22 @@ from .carrier import LIVE, Carrier, Guard
 from .checkpoint import Checkpoint
 from .cleanup import AT_ONCE, THOROUGH, Patience, abort, patience_with, warn_of, when_settled
 from .errors import CleanupError, S3StreamError, UncertainError, add_note, attach
+from .meter import Meter
 from .options import WriteOptions
 from .parts import Cutter
 from .plan import plan_parts
 from .predecessor import Predecessor
 from .state import Event, Phase, UploadResult
+from .stats import WriteStats
+
+# Of an upload that is over, in the words of who wrote it.
+_BECAME = {
+    Phase.COMMITTED: "published",
+    Phase.ABORTED: "discarded",
+    Phase.FAILED: "failed",
+    Phase.SUSPENDED: "kept, to be taken up again",
+    Phase.UNCERTAIN: "nobody knows whether it was published",
+}
 
 
 class Transfer:
@@ -25,7 +36,9 @@ class Transfer:
     The first error is kept: every later call but `discard` raises it. Not for two threads at once.
     `start` is where it goes on: parts that are known to be there. A `guard` hears of every part and
     has a word before the commit; with one, a failure leaves what was sent to be taken up again.
-    `predecessor` is the object that it goes on behind, and may replace; no other.
+    `predecessor` is the object that it goes on behind, and may replace; no other. `callback` hears
+    of sizes and accepted bytes, as `Meter` says, on the thread that writes; what it raises is as if
+    the producer had raised it.
     """
 
     def __init__(
@@ -37,11 +50,15 @@ class Transfer:
         start: Checkpoint | None = None,
         guard: Guard | None = None,
         predecessor: Predecessor | None = None,
+        callback: Any = None,
     ) -> None:
         self._options = options
+        self._meter = Meter(callback, options.size_hint)
         self._guard = guard
         self._predecessor = predecessor or Predecessor()
-        self._carrier = Carrier(client, bucket, key, options, start, guard, predecessor)
+        self._carrier = Carrier(
+            client, bucket, key, options, start, guard, predecessor, self._meter
+        )
         self._target = self._carrier.target
         self._memory = self._carrier.memory
         self._sender = self._carrier.sender
@@ -51,6 +68,7 @@ class Transfer:
         # What a predecessor holds is no reason for larger parts: it is not cut by us.
         plan = plan_parts(options, (0, 0) if predecessor is None else before)
         self._cutter = Cutter(plan, options.reserve, self._memory, *before)
+        self._carrier.tell()  # what was taken up is there
 
     @property
     def position(self) -> int:
@@ -71,6 +89,16 @@ class Transfer:
     def result(self) -> UploadResult | None:
         """The published object, None until there is one."""
         return self._state.result
+
+    @property
+    def stats(self) -> WriteStats:
+        """How it goes, in numbers."""
+        return self._meter.read(*self._state.accepted, self._target.tally)
+
+    def end(self, what: str) -> None:
+        """Nothing more comes: the numbers stand, and the log says them."""
+        became = _BECAME.get(self._state.phase, self._state.phase.value)
+        self._meter.end(what, became, self.stats)
 
     @property
     def status(self) -> str:
@@ -98,6 +126,9 @@ class Transfer:
             for part in self._cutter.feed(data):
                 self._carrier.send(part)
                 self.raise_if_failed()
+                self._carrier.tell()
+            if self._meter.listens:
+                self._carrier.tell()
             # A signal handler may have discarded in the middle of this very call.
             self._carrier.cancellation.check()
         except BaseException as error:
@@ -128,6 +159,10 @@ class Transfer:
             upload_id=self._state.upload_id,
         ) from error
 
+    def expect(self, size: int) -> None:
+        """The object will have so many bytes; whoever wants to hear of its progress hears that."""
+        self._meter.tell_size(size)
+
     def fail(self, error: BaseException) -> None:
         """Keep an error of whoever writes, if it is the first: from here on it is raised."""
         self._carrier.fail(error)
@@ -140,6 +175,7 @@ class Transfer:
         """
         try:
             self.raise_if_failed()
+            self._meter.tell_size(self.position)
             if self._state.phase in {Phase.FRESH, Phase.STREAMING} and not self._is_unchanged():
                 self._send_the_rest()
         except BaseException as error:
@@ -207,7 +243,7 @@ class Transfer:
             self._carrier.send(part)
         if self._cutter.has_rest:
             self._carrier.send_tail(self._cutter.finish())
-        self._sender.settle(cancellable=True)
+        self._carrier.settle()
         self.raise_if_failed()
         self._state.on(Event.SUSPEND)
         self._memory.drop_free()
@@ -256,6 +292,8 @@ class Transfer:
         for event in (Event.PREPARE, Event.PUBLISH):
             self._state.on(event)
         self._state.commit(result)
+        self._meter.tell_size(result.size)
+        self._carrier.tell()
 
     def discard(self, patience: Patience = THOROUGH) -> S3StreamError | None:
         """Publish nothing and remove what was sent; harmless when the transfer is over.
@@ -294,6 +332,7 @@ class Transfer:
         return settled
 
     def _publish(self) -> UploadResult:
+        self._meter.tell_size(self.position)
         before = self._predecessor
         if self._is_unchanged() and before.etag is not None:
             self._cutter.drop()
@@ -305,6 +344,7 @@ class Transfer:
             if self._state.phase in {Phase.FRESH, Phase.STREAMING}:
                 self._send_the_rest()
             self._carrier.complete(self.position)
+        self._carrier.tell()
         assert self._state.result is not None  # noqa: S101 - or that would have raised
         return self._state.result
 

@@ -113,7 +113,7 @@ def _uploads(bucket: Any, prefix: Any, client: Any, options: dict[str, Any]) -> 
     # S3's own parameters begin with a capital, ours never do.
     parameters = {name: options.pop(name) for name in list(options) if name[:1].isupper()}
     for name in options:
-        refuse_unknown("option", name, {*CONNECTION_OPTIONS, "client"})
+        refuse_unknown("option", name, {*CONNECTION_OPTIONS, "client", "store"})
     if client is not None:
         options |= {"client": client, "skip_instance_cache": True}
     return Uploads(S3StreamFileSystem(**options).client, bucket, parameters)

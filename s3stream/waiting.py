@@ -33,23 +33,58 @@ class Cancellation:
             raise S3StreamError(self._message)
 
 
+class Stopwatch:
+    """Seconds that have passed while it ran; whoever likes may read it while it runs."""
+
+    def __init__(self, *, running: bool = False) -> None:
+        # Seconds before it was last started, and when that was: one value, read in one step.
+        self._state: tuple[float, float | None] = (0.0, time.monotonic() if running else None)
+
+    @property
+    def seconds(self) -> float:
+        """What it shows now."""
+        before, since = self._state
+        return before if since is None else before + time.monotonic() - since
+
+    def start(self) -> bool:
+        """Let it run; False when it does already, and somebody else will stop it."""
+        before, since = self._state
+        if since is not None:
+            return False
+        self._state = before, time.monotonic()
+        return True
+
+    def stop(self) -> None:
+        """Let it stand; harmless when it does."""
+        self._state = self.seconds, None
+
+
 def wait_for(
     condition: threading.Condition,
     predicate: Callable[[], bool],
     timeout: float | None = None,
     cancellation: Cancellation | None = None,
+    stopwatch: Stopwatch | None = None,
 ) -> bool:
     """`Condition.wait_for` (at most `timeout` seconds) that Ctrl-C ends within a quarter second.
 
-    Raises `S3StreamError` when `cancellation` is requested and there is still something to wait
-    for.
+    A `stopwatch` runs while it waits. Raises `S3StreamError` when `cancellation` is requested and
+    there is still something to wait for.
     """
+    if predicate():
+        return True
     deadline = None if timeout is None else time.monotonic() + timeout
-    while not predicate():
-        if cancellation is not None:
-            cancellation.check()
-        left = _TICK_SECONDS if deadline is None else deadline - time.monotonic()
-        if left <= 0:
-            return False
-        condition.wait(min(left, _TICK_SECONDS))
-    return True
+    started = stopwatch is not None and stopwatch.start()
+    try:
+        while True:
+            if cancellation is not None:
+                cancellation.check()
+            left = _TICK_SECONDS if deadline is None else deadline - time.monotonic()
+            if left <= 0:
+                return False
+            condition.wait(min(left, _TICK_SECONDS))
+            if predicate():
+                return True
+    finally:
+        if stopwatch is not None and started:
+            stopwatch.stop()

@@ -25,6 +25,7 @@ from .oneway import OneWay
 from .options import WriteOptions
 from .predecessor import Predecessor
 from .state import Phase, UploadResult
+from .stats import WriteStats
 from .transfer import Transfer
 
 # Enough for a thread to notice that its write was cancelled, and to discard.
@@ -55,6 +56,8 @@ class S3Writer(OneWay, Discarding, io.RawIOBase):
     called with the result, on the thread that published, once the object is there. `start` and
     `keeper` are for `resume` and `open(checkpoint=)`: with a keeper only `discard()` discards, and
     whatever else would, leaves what was sent to be taken up again. `predecessor` is for mode `ab`.
+    `callback` is one of fsspec's: see `s3stream.open`. `store` is the name of the store's profile,
+    for `repr` and the log.
     """
 
     # Shut until all is made: a constructor that raises leaves something for the finaliser.
@@ -72,6 +75,8 @@ class S3Writer(OneWay, Discarding, io.RawIOBase):
         start: Checkpoint | None = None,
         keeper: Keeper | None = None,
         predecessor: Predecessor | None = None,
+        callback: Any = None,
+        store: str = "",
     ) -> None:
         super().__init__()
         options = options or WriteOptions()
@@ -82,7 +87,10 @@ class S3Writer(OneWay, Discarding, io.RawIOBase):
         self._keeper = keeper
         if predecessor is not None:
             self.mode = "ab"
-        self._transfer = Transfer(client, bucket, key, options, start, keeper, predecessor)
+        self._store = store
+        self._transfer = Transfer(
+            client, bucket, key, options, start, keeper, predecessor, callback
+        )
         self._lock = threading.RLock()
         self._process = os.getpid()
         self._opened_at = _first_foreign_line()
@@ -168,14 +176,15 @@ class S3Writer(OneWay, Discarding, io.RawIOBase):
         with self._lock:
             already = self._transfer.result
             try:
-                result = self._transfer.commit()
+                return self._transfer.commit()
             finally:
                 self._shut()
                 if self._keeper is not None:
                     self._let_go_or_clear()
-            if already is None and self._on_commit is not None:
-                self._on_commit(result)
-            return result
+                # Whatever else was raised: it may be there all the same.
+                result = self._transfer.result
+                if already is None and result is not None and self._on_commit is not None:
+                    self._on_commit(result)
 
     def suspend(self) -> Checkpoint:
         """Bring all to the store without publishing it, close the file, and tell how to go on.
@@ -264,12 +273,22 @@ class S3Writer(OneWay, Discarding, io.RawIOBase):
         return result
 
     @property
+    def stats(self) -> WriteStats:
+        """How the writing has gone so far, in numbers; once the file is closed, until its end.
+
+        What the store has accepted is counted when this file hears of it, at the next `write` or
+        `close`. May be asked by any thread, also while another one waits in `write`.
+        """
+        return self._transfer.stats
+
+    @property
     def peak_memory(self) -> int:
         """The most bytes of parts that this writer had in memory at once."""
         return self._transfer.peak_memory
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name} {self._transfer.status}>"
+        store = f" at {self._store}" if self._store else ""
+        return f"<{type(self).__name__} {self.name}{store} {self._transfer.status}>"
 
     # -- how files end when nobody closes them
 
@@ -363,6 +382,8 @@ class S3Writer(OneWay, Discarding, io.RawIOBase):
         self._turn(_Door.SHUT)
         self._handled_at_open = None
         endings.forget(self)
+        if not self._is_forked():
+            self._transfer.end(f"{self.name} at {self._store}" if self._store else self.name)
 
     def _is_shut(self) -> bool:
         return self._door is _Door.SHUT

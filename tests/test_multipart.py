@@ -31,7 +31,7 @@ from s3stream import (
     UsageError,
 )
 from s3stream.checksums import ALGORITHMS
-from s3stream.store.started import list_parts
+from s3stream.store.started import Ask, list_parts
 from tests.faults import Answer, ChangeAnswer, FlipByte, Hold, LoseAnswer
 from tests.looking import assert_nothing, bytes_of, content, exists, uploads
 from tests.servers import CANNOT
@@ -238,17 +238,9 @@ def test_threads_share_a_file(seaweedfs: Server, bucket: str, key: str) -> None:
     upload.abort()
 
 
-class ListingClient:
+def listed(**page: Any) -> Ask:
     """A store that lists parts as one pleases."""
-
-    def __init__(self, **page: Any) -> None:
-        self.page = page
-
-    def _get_credentials(self) -> None:
-        """There are none to be renewed."""
-
-    def list_parts(self, **arguments: Any) -> dict[str, Any]:
-        return self.page
+    return lambda method, arguments, cancellation: page
 
 
 @pytest.mark.parametrize(
@@ -265,7 +257,7 @@ class ListingClient:
 def test_what_a_listing_says_of_the_checksum(
     said: dict[str, str], checksum: str | None, composite: bool
 ) -> None:
-    listing = list_parts(ListingClient(**said), {}, {})
+    listing = list_parts(listed(**said), {}, {})
     assert (listing.parts, listing.checksum, listing.composite) == ({}, checksum, composite)
 
 
@@ -280,15 +272,15 @@ def test_the_newest_of_a_part_that_is_listed_twice_comes_last() -> None:
         return {"PartNumber": number, "Size": 5, "ETag": etag, **crc, **at}
 
     page = [part("b", 2), part("c", 3), part("a", 1), part("d", None, number=2)]
-    listing = list_parts(ListingClient(Parts=page, ChecksumAlgorithm="CRC32"), {}, {})
+    listing = list_parts(listed(Parts=page, ChecksumAlgorithm="CRC32"), {}, {})
     assert [receipt.etag for receipt in listing.parts[1]] == ["a", "b", "c"]
     assert listing.doubtful == frozenset()
     assert listing.parts[2] == (Receipt(2, 5, "d", 0xCBF43926),)
     page += [part("e", 3), part("d", None, number=2), part("f", 4, number=3)]
-    doubtful = list_parts(ListingClient(Parts=page), {}, {})
+    doubtful = list_parts(listed(Parts=page), {}, {})
     assert doubtful.doubtful == {1}
     assert len(doubtful.parts[2]) == 1  # the same, listed twice
-    unnamed = list_parts(ListingClient(Parts=page), {}, {})
+    unnamed = list_parts(listed(Parts=page), {}, {})
     assert unnamed.parts[2] == (Receipt(2, 5, "d", None),)
 
 

@@ -44,6 +44,7 @@ PROMISED = [
     "UploadResult",
     "UsageError",
     "WriteOptions",
+    "WriteStats",
     "abort_uploads",
     "discard_on_sigterm",
     "expire_uploads",

@@ -55,6 +55,20 @@ def test_the_lives_that_uploads_have(events: list[Event], end: Phase) -> None:
     assert state.phase is end
 
 
+def test_a_part_that_is_accepted_again_counts_once() -> None:
+    state = UploadState()
+    for number, size in ((1, 10), (2, 5), (1, 7)):
+        state.accept(Receipt(number, size, '"e"', None))
+    assert state.accepted == (12, 2)
+
+
+def test_of_a_published_object_its_own_numbers_count() -> None:
+    state = UploadState()
+    state.on(Event.PUBLISH)
+    state.commit(dataclasses.replace(RESULT, size=7, parts=3))
+    assert state.accepted == (7, 3)
+
+
 def test_a_commit_on_its_way_can_neither_be_discarded_nor_begun_again() -> None:
     assert {event for phase, event in TABLE if phase is Phase.COMMITTING} == {
         Event.COMMIT,

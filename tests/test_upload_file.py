@@ -98,11 +98,20 @@ def forbid(proxy: Proxy, number: int) -> None:
 class Told(Callback):  # type: ignore[misc]  # fsspec has no types
     """Keeps what it is told, and by which thread; then does what it is asked to."""
 
-    def __init__(self, then: Callable[[], object] = lambda: None) -> None:
+    def __init__(
+        self,
+        then: Callable[[], object] = lambda: None,
+        on_size: Callable[[], object] = lambda: None,
+    ) -> None:
         super().__init__()
+        self.on_size = on_size
         self.steps: list[int] = []
         self.threads: set[int] = set()
         self.then = then
+
+    def set_size(self, size: int) -> None:
+        super().set_size(size)
+        self.on_size()
 
     def relative_update(self, inc: int = 1) -> None:
         super().relative_update(inc)
@@ -247,14 +256,33 @@ def test_the_callback_hears_of_a_part_while_others_are_in_flight(
     assert len(told.steps) > 1
 
 
-@pytest.mark.parametrize("size", [10, len(DATA)])
 def test_a_callback_that_fails_leaves_nothing(
+    seaweedfs: Server, bucket: str, key: str, file: Path
+) -> None:
+    with pytest.raises(ZeroDivisionError):
+        send(seaweedfs, file, bucket, key, callback=Told(lambda: 1 // 0))
+    assert_nothing(seaweedfs, bucket, key)
+
+
+@pytest.mark.parametrize("size", [10, len(DATA)])
+def test_a_callback_that_does_not_like_the_size_leaves_nothing(
     seaweedfs: Server, bucket: str, key: str, file: Path, size: int
 ) -> None:
     os.truncate(file, size)
     with pytest.raises(ZeroDivisionError):
-        send(seaweedfs, file, bucket, key, callback=Told(lambda: 1 // 0))
+        send(seaweedfs, file, bucket, key, callback=Told(on_size=lambda: 1 // 0))
     assert_nothing(seaweedfs, bucket, key)
+
+
+def test_a_callback_that_fails_when_a_small_file_is_there_says_that_it_is(
+    seaweedfs: Server, bucket: str, key: str, file: Path
+) -> None:
+    # One request accepts its bytes and publishes them: nobody can be told in between.
+    os.truncate(file, 10)
+    with pytest.raises(ZeroDivisionError) as caught:
+        send(seaweedfs, file, bucket, key, callback=Told(lambda: 1 // 0))
+    assert "yet the object was published" in "".join(getattr(caught.value, "__notes__", []))
+    assert content(seaweedfs, bucket, key) == DATA[:10]
 
 
 def test_a_transaction_of_the_same_file_system_does_not_hold_up_a_small_file(
@@ -381,7 +409,7 @@ def test_a_small_file_that_is_changed_is_an_error(
 ) -> None:
     os.truncate(file, 10)
     with pytest.raises(S3StreamError, match="was changed while it was sent"):
-        send(seaweedfs, file, bucket, key, callback=Told(lambda: change(file)))
+        send(seaweedfs, file, bucket, key, callback=Told(on_size=lambda: change(file)))
     assert_nothing(seaweedfs, bucket, key)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from s3stream.errors import UsageError
@@ -21,6 +21,7 @@ from s3stream.uri import split_path, split_uri
         ("s3://bucket/with space?and#marks%20&ü", ("bucket", "with space?and#marks%20&ü")),
         ("s3://bucket/http://elsewhere/x", ("bucket", "http://elsewhere/x")),
         ("s3://my.bucket-1/./../k", ("my.bucket-1", "./../k")),
+        ("s3://arnold/k", ("arnold", "k")),
     ],
 )
 def test_a_uri_is_bucket_and_key_letter_by_letter(uri: str, expected: tuple[str, str]) -> None:
@@ -34,6 +35,46 @@ def test_a_uri_is_bucket_and_key_letter_by_letter(uri: str, expected: tuple[str,
 )
 def test_no_key_is_changed(scheme: str, bucket: str, key: str) -> None:
     assert split_uri(f"{scheme}://{bucket}/{key}") == (bucket, key)
+
+
+ARNS = [
+    "arn:aws:s3:eu-west-1:123456789012:accesspoint/name",
+    "arn:aws:s3:eu-west-1:123456789012:accesspoint:name",
+    "arn:aws-cn:s3:cn-north-1:123456789012:accesspoint/name",
+    "arn:aws:s3::123456789012:accesspoint/mfzwi23gnjvgw.mrap",
+    "arn:aws:s3-object-lambda:us-west-2:123456789012:accesspoint/my-olap",
+    "arn:aws:s3-outposts:us-west-2:123456789012:outpost/op-01ac5d28a6a232904/accesspoint/name",
+    "arn:aws:s3-outposts:us-west-2:123456789012:outpost:op-01ac5d28a6a232904:accesspoint:name",
+]
+
+
+@pytest.mark.parametrize("arn", ARNS)
+@given(key=st.text(min_size=1))
+@example("two\nlines/in it")
+def test_the_arn_of_an_access_point_stands_for_a_bucket(arn: str, key: str) -> None:
+    assert split_uri(f"s3://{arn}/{key}") == (arn, key)
+    assert split_path(f"{arn}/{key}") == (arn, key)
+    assert split_path(f"/{arn}/") == split_path(arn) == (arn, "")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "arn:aws:s3:::bucket/key",
+        "arn:aws:s3:eu-west-1:123456789012:bucket/name/key",
+        "arn:aws:sqs:eu-west-1:123456789012:accesspoint/name/key",
+        "arn:aws:s3-outposts:us-west-2:123456789012:outpost/op-1/name/key",
+        "arn:aws:s3:eu-west-1:123456789012:accesspoint/",
+    ],
+)
+def test_an_arn_of_something_else_is_refused(wrong: str) -> None:
+    with pytest.raises(UsageError, match=r"the ARN of no access point, expected s3://arn:aws:s3:"):
+        split_uri(f"s3://{wrong}")
+
+
+def test_an_access_point_without_a_key_is_refused() -> None:
+    with pytest.raises(UsageError, match=f"no key, expected s3://{ARNS[0]}/key"):
+        split_uri(f"s3://{ARNS[0]}")
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,11 @@ class S3StreamFileSystem(Whole):
     """Files in S3, `s3stream://bucket/key`.
 
     Options, by s3fs's names: `anon key secret token profile endpoint_url use_ssl client_kwargs
-    config_kwargs s3_additional_kwargs`, or a ready boto3 client as `client`; S3's own parameters,
-    by S3's names; and every field of `WriteOptions`, as the default of the files it opens. What is
-    not given comes from boto3's environment variables and files. Without `client` it can be pickled
-    and makes its client where it is used, anew after a fork.
+    config_kwargs s3_additional_kwargs`, or a ready boto3 client as `client`; `store`, the name of a
+    store that is known, where its endpoint does not tell; S3's own parameters, by S3's names; and
+    every field of `WriteOptions`, as the default of the files it opens. What is not given comes
+    from boto3's environment variables and files. Without `client` it can be pickled and makes its
+    client where it is used, anew after a fork.
 
     Raises `UsageError` for an option that is none, `AccessDeniedError` without credentials.
     """

@@ -14,6 +14,7 @@ from fsspec.spec import AbstractFileSystem
 
 from ..errors import UsageError
 from ..options import OPTION_NAMES, WriteOptions
+from ..profiles import GENERIC, profile_at, profile_named, with_defaults
 from ..store import CONNECTION_OPTIONS, Objects, connect
 from ..uri import split_path
 from .names import FSSPEC_OPTIONS, refuse_unknown
@@ -28,14 +29,16 @@ class Connected(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no type
         self,
         *,
         client: Any = None,
+        store: str | None = None,
         s3_additional_kwargs: Mapping[str, Any] | None = None,
         **options: Any,
     ) -> None:
+        named = None if store is None else profile_named(store)
         known = {*CONNECTION_OPTIONS, *OPTION_NAMES, *FSSPEC_OPTIONS}
         # S3's own parameters begin with a capital, ours never do.
         by_name = {name: options.pop(name) for name in list(options) if name[:1].isupper()}
         for name in options:
-            refuse_unknown("option", name, known | {"client"})
+            refuse_unknown("option", name, known | {"client", "store"})
         ours = {name: options.pop(name) for name in CONNECTION_OPTIONS if name in options}
         if client is not None and ours:
             raise UsageError(f"client= brings its own connection: drop {', '.join(ours)}")
@@ -44,11 +47,16 @@ class Connected(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no type
         self._connection = ours
         self._writing = writing
         parameters = {} if s3_additional_kwargs is None else s3_additional_kwargs
-        WriteOptions(**writing, s3_additional_kwargs=parameters)
+        WriteOptions(**with_defaults(named or GENERIC, writing), s3_additional_kwargs=parameters)
+        WriteOptions(**with_defaults(named or GENERIC, writing), s3_additional_kwargs=parameters)
         self._parameters = {**parameters, **by_name}
         self._given_client = client
+        self._named = named
         self._made: tuple[int, Any] | None = None
         self._objects()
+        self._endpoint_url: str = self.client.meta.endpoint_url
+        self._profile = named or profile_at(self._endpoint_url)
+        self._write_options({})
 
     @property
     def client(self) -> Any:
@@ -57,8 +65,16 @@ class Connected(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no type
             return self._given_client
         # A forked child must not share its parent's connections.
         if self._made is None or self._made[0] != os.getpid():
-            self._made = os.getpid(), connect(**self._connection)
+            self._made = os.getpid(), connect(self._named, **self._connection)
         return self._made[1]
+
+    @property
+    def store(self) -> str:
+        """The name of the store's profile: as it was given, or found by its endpoint."""
+        return self._profile.name
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} at {self._endpoint_url}, store {self.store!r}>"
 
     def refuse_a_parents_client(self) -> None:
         """In a forked child: raise `UsageError` when the client is the parent's own."""
@@ -90,7 +106,7 @@ class Connected(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no type
         ours = {name: chosen[name] for name in chosen if name not in by_name}
         for name in ours:
             refuse_unknown("option", name, OPTION_NAMES)
-        options = WriteOptions(**{**self._writing, **ours})
+        options = WriteOptions(**with_defaults(self._profile, {**self._writing, **ours}))
         parameters = {**self._parameters, **options.s3_additional_kwargs, **by_name}
         if parameters:
             options = dataclasses.replace(options, s3_additional_kwargs=parameters)

@@ -30,14 +30,15 @@ OPEN_OPTIONS = frozenset({"cache_options", "cache_type", "size"})
 def take_connection(client: Any, options: dict[str, Any]) -> dict[str, Any]:
     """Take out of `options` what a file system is made with: a connection's, or a ready `client`.
 
-    Raises `UsageError` when there are both.
+    Both may come with `store`. Raises `UsageError` when there are both.
     """
+    store = {"store": options.pop("store")} if "store" in options else {}
     connection = {name: options.pop(name) for name in CONNECTION_OPTIONS if name in options}
     if client is None:
-        return connection
+        return {**connection, **store}
     if connection:
         raise UsageError(f"client= brings its own connection: drop {', '.join(connection)}")
-    return {"client": client, "skip_instance_cache": True}
+    return {"client": client, "skip_instance_cache": True, **store}
 
 
 def refuse_unknown(what: str, name: str, known: Iterable[str]) -> None:

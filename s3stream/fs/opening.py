@@ -42,10 +42,13 @@ class Opening(Looking):
         """Open an object; text modes and compression as in fsspec, writing all or nothing.
 
         Besides `WriteOptions` fields (`block_size` is `part_size`) and `s3_additional_kwargs`,
-        S3's own parameters are taken by name (`StorageClass="STANDARD_IA"`).
+        S3's own parameters are taken by name (`StorageClass="STANDARD_IA"`). `callback` hears of
+        the progress of writing, as in `s3stream.open`.
         """
         parsed = parse_mode(mode)
         if parsed.reads:
+            if kwargs.pop("callback", None) is not None:
+                raise UsageError("callback=: is for writing")
             return super().open(path, mode, block_size, cache_options, compression, **kwargs)
         layers = {name: kwargs.pop(name, None) for name in ("encoding", "errors", "newline")}
         buffering = kwargs.pop("buffering", -1)
@@ -90,12 +93,15 @@ class Opening(Looking):
             raise
         return S3ReadFile(self, version, path, block_size, cache_options, **kwargs)
 
-    def _appender(self, path: str, block_size: int | None = None, **kwargs: Any) -> S3Writer:
+    def _appender(
+        self, path: str, block_size: int | None = None, callback: Any = None, **kwargs: Any
+    ) -> S3Writer:
         """A writer that goes on behind what is there, on the condition that it still is."""
         bucket, key, options = self._what_to_write(path, block_size, kwargs)
+        of_store = self._profile.writing
         for name in ("if_match", "if_none_match", "equal_parts", "reserve"):
             value = getattr(options, name)
-            if value:
+            if value and value != of_store.get(name):
                 raise UsageError(
                     f"{name}={value!r}: not with mode 'ab', which is conditional by itself, and"
                     " whose first parts are what is there"
@@ -103,7 +109,15 @@ class Opening(Looking):
         given = options.s3_additional_kwargs
         predecessor = look_at_predecessor(self.client, bucket, key, given)
         options = dataclasses.replace(options, s3_additional_kwargs=predecessor.parameters)
-        raw = self._make_writer(bucket, key, options, predecessor)
+        if options.equal_parts and predecessor.ranges(options):
+            raise UsageError(
+                f"mode 'ab': the store {self.store!r} wants equal parts, and what is there, of"
+                f" {predecessor.size:,} bytes, would be copied in others; read it, and write it"
+                " anew",
+                bucket=bucket,
+                key=key,
+            )
+        raw = self._make_writer(bucket, key, options, predecessor, callback)
         if raw.tell() < predecessor.size:
             # Too small to be a part before others: it is written once more, before ours.
             try:
@@ -113,12 +127,14 @@ class Opening(Looking):
                 raise
         return raw
 
-    def _writer(self, path: str, block_size: int | None = None, **kwargs: Any) -> S3Writer:
-        return self._make_writer(*self._what_to_write(path, block_size, kwargs), None)
+    def _writer(
+        self, path: str, block_size: int | None = None, callback: Any = None, **kwargs: Any
+    ) -> S3Writer:
+        return self._make_writer(*self._what_to_write(path, block_size, kwargs), None, callback)
 
     def _seekable_writer(
-        self, path: str, block_size: int | None = None, **kwargs: Any
-    ) -> SeekableWriter:
+        self, path: str, block_size: int | None = None, callback: Any = None, **kwargs: Any
+    ) -> S3Writer:
         bucket, key, options = self._what_to_write(path, block_size, kwargs)
         return SeekableWriter(
             bucket,
@@ -126,6 +142,8 @@ class Opening(Looking):
             client=self.client,
             options=options,
             on_commit=lambda result: self._forget(f"{bucket}/{key}"),
+            callback=callback,
+            store=self.store,
         )
 
     def _what_to_write(
@@ -141,7 +159,12 @@ class Opening(Looking):
         return bucket, key, self._write_options(chosen)
 
     def _make_writer(
-        self, bucket: str, key: str, options: WriteOptions, predecessor: Predecessor | None
+        self,
+        bucket: str,
+        key: str,
+        options: WriteOptions,
+        predecessor: Predecessor | None,
+        callback: Any,
     ) -> S3Writer:
         return S3Writer(
             bucket,
@@ -150,4 +173,6 @@ class Opening(Looking):
             options=options,
             on_commit=lambda result: self._forget(f"{bucket}/{key}"),
             predecessor=predecessor,
+            callback=callback,
+            store=self.store,
         )

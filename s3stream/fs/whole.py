@@ -41,13 +41,14 @@ class Whole(Changing):
     ) -> None:
         """Write a local file; `mode="create"` refuses to replace. Makes no bucket, unlike fsspec's.
 
-        A local folder leaves nothing: S3 has none.
+        A local folder leaves nothing: S3 has none. `callback` is told the bytes of the file, and
+        then what the store has accepted.
         """
         if Path(lpath).is_dir():
             return
         verb = "xb" if mode == "create" else "wb"
         with Path(lpath).open("rb") as source:
-            callback.set_size(os.fstat(source.fileno()).st_size)
-            with self.open(rpath, verb, buffering=0, **kwargs) as file:
+            told = {"callback": callback, "size_hint": os.fstat(source.fileno()).st_size}
+            with self.open(rpath, verb, buffering=0, **{**told, **kwargs}) as file:
                 while data := source.read(MiB):
-                    callback.relative_update(file.write(data))
+                    file.write(data)

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from ..checksums import ALGORITHMS
 from ..errors import IntegrityError, PreconditionError
+from ..meter import Tally
 from ..options import WriteOptions
 from ..predecessor import Predecessor
 from ..state import Receipt, combined_crc
@@ -63,6 +64,7 @@ class Addressed:
         check_name(bucket, key)
         self._parameters = Parameters(client, options.s3_additional_kwargs)
         self.pace = listen(client)
+        self.tally = Tally()
         # More at once would each be a connection of its own that is thrown away afterwards.
         self.connections: int = client.meta.config.max_pool_connections
         self._content_type = guess_content_type(key)
@@ -119,7 +121,12 @@ class Addressed:
 
     def _look(self) -> dict[str, Any]:
         mode = {} if self._algorithm is None else {"ChecksumMode": "ENABLED"}
-        return call(self._client, "head_object", self._for("HeadObject", **mode))
+        return self._call("head_object", self._for("HeadObject", **mode))
+
+    def _call(
+        self, method: str, arguments: dict[str, Any], cancellation: Cancellation | None = None
+    ) -> dict[str, Any]:
+        return call(self._client, method, arguments, cancellation, self.tally)
 
     def _for(self, call: str, **arguments: Any) -> dict[str, Any]:
         given = self._parameters.of(call)

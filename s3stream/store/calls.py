@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 import weakref
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
@@ -18,6 +19,7 @@ from botocore.credentials import RefreshableCredentials
 from urllib3 import Timeout
 
 from ..errors import S3StreamError
+from ..meter import Tally
 from ..pace import Pace, pace_of
 from ..waiting import Cancellation
 from .failures import CHANGED_ON_THE_WAY, EXPIRED, NEVER_REACHED, SLOW_DOWN, code_of
@@ -30,8 +32,18 @@ _LOST_ANSWERS = "s3stream_lost_answers"
 
 _log = logging.getLogger("s3stream")
 
-# The cancellation of the call that this thread is in; botocore's events do not carry it.
+# The call that this thread is in; botocore's events do not carry it.
 _current = threading.local()
+
+
+@dataclass
+class _Call:
+    """One call under way, and what was heard of its attempts."""
+
+    cancellation: Cancellation | None
+    tally: Tally | None
+    attempts: int = 0
+    reached: bool = False
 
 
 def call(
@@ -39,22 +51,24 @@ def call(
     method: str,
     arguments: dict[str, Any],
     cancellation: Cancellation | None = None,
+    tally: Tally | None = None,
 ) -> dict[str, Any]:
     """Call a method of the client; again if bytes were changed or credentials have run out.
 
     Raises botocore's errors. Their `RetryAttempts` count the attempts of all these calls together.
-    After a `cancellation` an attempt that has failed is the last: its `S3StreamError` is raised.
+    After a `cancellation` an attempt that has failed is the last: its `S3StreamError` is raised. A
+    `tally` counts attempts after the first.
     """
-    _current.cancellation = cancellation
-    _current.reached = False
+    outer = getattr(_current, "call", None)  # a garbage collection in it may have led here
+    _current.call = this = _Call(cancellation, tally)
     try:
         return _call(client, method, arguments)
     except boto.BotoCoreError as error:
         # Botocore's own exceptions do not tell: credentials may run out between two attempts.
-        vars(error)[NEVER_REACHED] = not _current.reached
+        vars(error)[NEVER_REACHED] = not this.reached
         raise
     finally:
-        _current.cancellation = None
+        _current.call = outer
 
 
 def _call(client: Any, method: str, arguments: dict[str, Any]) -> dict[str, Any]:
@@ -124,21 +138,27 @@ def listen(client: Any) -> Pace:
 
     def note(request_dict: Any, response: Any, caught_exception: Any, **kwargs: Any) -> None:
         context = request_dict["context"]
+        # One of the user's own calls, by a client that he has brought, is none of ours.
+        this = getattr(_current, "call", None) or _Call(None, None)
+        this.attempts += 1
+        if this.tally is not None and this.attempts > 1:
+            this.tally.retry()
         http = None
         if caught_exception is None:
-            _current.reached = True
+            this.reached = True
             http, parsed = response
             if parsed.get("Error", {}).get("Code") in SLOW_DOWN:
                 # Asked for anew: this may be a forked child, with its parent's client.
                 pace_of(endpoint_url).slow_down()
+                if this.tally is not None:
+                    this.tally.throttle()
             parsed.setdefault("ResponseMetadata", {})[_LOST_ANSWERS] = context.get(_LOST_ANSWERS, 0)
         elif not isinstance(caught_exception, _NOT_CONNECTED):
-            _current.reached = True
+            this.reached = True
             context[_LOST_ANSWERS] = context.get(_LOST_ANSWERS, 0) + 1
-        cancellation = getattr(_current, "cancellation", None)
-        if cancellation is not None and (http is None or http.status_code >= 300):
+        if this.cancellation is not None and (http is None or http.status_code >= 300):
             try:
-                cancellation.check()
+                this.cancellation.check()
             except S3StreamError as error:
                 # Raising is the only way to have botocore not repeat it.
                 raise error from caught_exception

@@ -20,6 +20,7 @@ from urllib3.poolmanager import PoolKey
 
 from ..errors import AccessDeniedError, UsageError
 from ..options import MiB
+from ..profiles import Profile, profile_at
 from .failures import translate
 
 CONNECTION_OPTIONS = (
@@ -49,6 +50,7 @@ _DEFAULT_CONFIG = {
 
 
 def connect(
+    store: Profile | None = None,
     *,
     anon: bool = False,
     key: str | None = None,
@@ -61,6 +63,9 @@ def connect(
     config_kwargs: Mapping[str, Any] | None = None,
 ) -> Any:
     """Make an S3 client; what is not given comes from boto3's environment variables and files.
+
+    `store` is the one that it is for; None finds it by the endpoint. Its region counts where none
+    is given, before those of the environment and of files.
 
     Raises `AccessDeniedError` when there are no credentials at all, `UsageError` when botocore
     does not take the configuration. Sends nothing to the store.
@@ -90,9 +95,12 @@ def connect(
             )
         ours = Config(**config)
         theirs = arguments.pop("config", None)
-        client: Any = session.client(
-            "s3", config=ours if theirs is None else ours.merge(theirs), **arguments
-        )
+        arguments["config"] = ours if theirs is None else ours.merge(theirs)
+        client: Any = session.client("s3", **arguments)
+        # Only a client knows the endpoint that environment and files have chosen for it.
+        region = (store or profile_at(client.meta.endpoint_url)).region
+        if region and not (arguments.get("region_name") or arguments["config"].region_name):
+            client = session.client("s3", **{**arguments, "region_name": region})
     except (BotoCoreError, TypeError, ValueError) as error:
         if isinstance(error, BotoCoreError):
             raise translate(error, "cannot make an S3 client") from error

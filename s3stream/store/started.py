@@ -5,6 +5,7 @@ Its parts and its end; neither knows nor chooses the upload.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -14,9 +15,11 @@ from botocore.exceptions import ClientError
 from ..checksums import ALGORITHMS, Algorithm
 from ..state import Receipt
 from ..waiting import Cancellation
-from .calls import call
 from .failures import UPLOAD_GONE, code_of
 from .pages import pages
+
+# Makes a call of this method, with these arguments, until it is cancelled.
+Ask = Callable[[str, dict[str, Any], Cancellation | None], dict[str, Any]]
 
 _NEVER = datetime.min.replace(tzinfo=timezone.utc)
 
@@ -38,12 +41,12 @@ class Listing:
     composite: bool
 
 
-def list_parts(client: Any, arguments: dict[str, Any], where: dict[str, Any]) -> Listing:
+def list_parts(ask: Ask, arguments: dict[str, Any], where: dict[str, Any]) -> Listing:
     """List all parts of an upload. Raises botocore's errors."""
     found: list[dict[str, Any]] = []
     checksum = kind = None
     for page in pages(
-        lambda **following: call(client, "list_parts", following),
+        lambda **following: ask("list_parts", following, None),
         ("PartNumberMarker",),
         arguments,
         where,
@@ -77,10 +80,10 @@ def _receipt(part: dict[str, Any], algorithm: Algorithm | None) -> Receipt:
     return Receipt(part["PartNumber"], part["Size"], part["ETag"], crc)
 
 
-def abort_once(client: Any, arguments: dict[str, Any], patience: Cancellation | None) -> bool:
+def abort_once(ask: Ask, arguments: dict[str, Any], patience: Cancellation | None) -> bool:
     """Ask once for the end of an upload; whether it was gone already. Raises botocore's errors."""
     try:
-        call(client, "abort_multipart_upload", arguments, patience)
+        ask("abort_multipart_upload", arguments, patience)
     except ClientError as error:
         if code_of(error) not in UPLOAD_GONE:
             raise

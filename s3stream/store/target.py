@@ -18,7 +18,7 @@ from ..state import Checksum, Receipt, UploadResult
 from ..waiting import Cancellation
 from .addressed import Addressed
 from .bodies import Body, size_of
-from .calls import be_quick, call, lost_answers
+from .calls import be_quick, lost_answers
 from .conditions import COMPLETE
 from .failures import (
     CONDITION_FAILED,
@@ -52,7 +52,7 @@ class Target(Addressed):
             arguments["ChecksumAlgorithm"] = self._algorithm.s3_name
             arguments["ChecksumType"] = "FULL_OBJECT"
         with translated("cannot start the upload", bucket=self.bucket, key=self.key):
-            answer = call(self._client, "create_multipart_upload", arguments, self._cancellation)
+            answer = self._call("create_multipart_upload", arguments, self._cancellation)
         if lost_answers(answer):
             # Nothing in a listing tells it from an upload that somebody else has just begun.
             _log.warning(
@@ -69,9 +69,7 @@ class Target(Addressed):
         arguments = self._for("UploadPart", UploadId=upload_id, PartNumber=number)
         crc = self._add_checksum(arguments, body)
         with translated("cannot upload", **where):
-            answer = call(
-                self._client, "upload_part", {**arguments, "Body": body}, self._cancellation
-            )
+            answer = self._call("upload_part", {**arguments, "Body": body}, self._cancellation)
         self._check_answered_crc(answer, crc, where)
         return Receipt(number, size_of(body), answer["ETag"], crc)
 
@@ -88,7 +86,7 @@ class Target(Addressed):
             if name.startswith(f"{prefix}SSE") or name == "RequestPayer"
         }
         with translated("cannot find what is to be copied", bucket=bucket, key=key):
-            answer = call(self._client, "head_object", arguments)
+            answer = self._call("head_object", arguments)
         return answer["ContentLength"], answer["ETag"]
 
     def copy_part(
@@ -111,7 +109,7 @@ class Target(Addressed):
         if byte_range is not None:
             arguments["CopySourceRange"] = f"bytes={byte_range[0]}-{byte_range[1] - 1}"
         with translated(f"cannot copy s3://{bucket}/{key}", **where):
-            answer = call(self._client, "upload_part_copy", arguments, self._cancellation)
+            answer = self._call("upload_part_copy", arguments, self._cancellation)
         made = answer.get("CopyPartResult", {})
         if "ETag" not in made:
             # rclone takes it for an UploadPart without bytes.
@@ -149,7 +147,7 @@ class Target(Addressed):
         """
         where = self._where(upload_id)
         with translated("cannot list the parts", **where):
-            return list_parts(self._client, self._for("ListParts", UploadId=upload_id), where)
+            return list_parts(self._call, self._for("ListParts", UploadId=upload_id), where)
 
     def put(self, body: Buffer) -> UploadResult:
         """Write the whole object in one call."""
@@ -170,13 +168,13 @@ class Target(Addressed):
 
     def _put(self, arguments: dict[str, Any]) -> dict[str, Any]:
         try:
-            return call(self._client, "put_object", arguments)
+            return self._call("put_object", arguments)
         except ClientError as error:
             if not self._is_refused_for_its_quotes(error):
                 raise
             # Ceph 16 compares the ETag without them.
             etag = self._condition["IfMatch"].strip('"')
-            return call(self._client, "put_object", {**arguments, "IfMatch": etag})
+            return self._call("put_object", {**arguments, "IfMatch": etag})
 
     def _is_refused_for_its_quotes(self, error: ClientError) -> bool:
         expected = self._condition.get("IfMatch")
@@ -211,7 +209,7 @@ class Target(Addressed):
                 arguments[algorithm.field] = algorithm.encode(crc)
         where = self._where(upload_id)
         try:
-            answer = call(self._client, "complete_multipart_upload", arguments | self._condition)
+            answer = self._call("complete_multipart_upload", arguments | self._condition)
         except (ClientError, BotoCoreError) as error:
             head = self._proof.of(error, self._look, size=size, etag=etag, crc=crc, where=where)
             return self._result(head, head["ETag"], size, len(receipts), crc)
@@ -246,7 +244,7 @@ class Target(Addressed):
         with translated("cannot abort the upload", **self._where(upload_id)):
             for _ in range(_ABORTS):
                 arguments = self._for("AbortMultipartUpload", UploadId=upload_id)
-                if abort_once(self._client, arguments, patience):
+                if abort_once(self._call, arguments, patience):
                     return
                 if self._has_no_parts(upload_id, patience):
                     return
@@ -257,7 +255,7 @@ class Target(Addressed):
     def _has_no_parts(self, upload_id: str, patience: Cancellation | None) -> bool:
         arguments = self._for("ListParts", UploadId=upload_id)
         try:
-            answer = call(self._client, "list_parts", arguments, patience)
+            answer = self._call("list_parts", arguments, patience)
         except ClientError as error:
             if code_of(error) not in UPLOAD_GONE and status_of(error) not in NOT_ALLOWED:
                 raise

@@ -5,6 +5,7 @@ Plain calls in our types and errors; does not know when an upload is too old, no
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from ..errors import S3StreamError
+from .calls import call
 from .failures import NO_SUCH_UPLOAD, UPLOAD_GONE, code_of, translated
 from .pages import pages
 from .parameters import Parameters, check_name
@@ -40,6 +42,7 @@ class Uploads:
     def __init__(self, client: Any, bucket: str, given: dict[str, Any]) -> None:
         self.bucket = bucket
         self._client = client
+        self._ask = functools.partial(call, client)
         check_name(bucket, "")
         self._parameters = Parameters(client, given)
 
@@ -75,7 +78,7 @@ class Uploads:
         arguments = self._for("ListParts", Key=upload.key, UploadId=upload.upload_id)
         with translated("cannot list the parts", **where):
             try:
-                parts = list_parts(self._client, arguments, where).parts
+                parts = list_parts(self._ask, arguments, where).parts
             except ClientError as error:
                 if code_of(error) in UPLOAD_GONE:
                     return None
@@ -86,7 +89,7 @@ class Uploads:
         """Remove the upload and its parts; one that is not there any more is what we wanted."""
         arguments = self._for("AbortMultipartUpload", Key=upload.key, UploadId=upload.upload_id)
         with translated("cannot abort the upload", **self._where(upload)):
-            abort_once(self._client, arguments, None)
+            abort_once(self._ask, arguments, None)
 
     def expire(self, prefix: str, days: int) -> None:
         """Have the store abort uploads under `prefix` that are `days` old, by a lifecycle rule.
