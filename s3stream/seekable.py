@@ -80,6 +80,8 @@ class SeekableWriter(S3Writer):
     def seek(self, offset: int, whence: int = 0, /) -> int:
         """Move the position, as files do, and return it."""
         self._refuse_if_closed()
+        if self._dropped:  # as in `write`; and in a forked child the position is its parent's
+            return 0
         with self._lock:
             return self._draft.seek(offset, whence)
 

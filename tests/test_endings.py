@@ -60,6 +60,11 @@ def _end(process: subprocess.Popen[str]) -> tuple[int, str, str]:
     return process.returncode, out, err
 
 
+def _aborted(proxy: Proxy) -> int:
+    """How many uploads: a slow part is followed by another abort of the same one."""
+    return len({x.query["uploadId"] for x in proxy.of("AbortMultipartUpload")})
+
+
 @pytest.mark.parametrize(
     "name",
     [
@@ -89,7 +94,7 @@ def test_exit_without_close_publishes_nothing_and_says_so(
     # The small one has sent nothing, nor that in a temporary file; the others were in the middle
     # of an upload.
     nothing_sent = name in {"exits_small", "exits_seekable"}
-    assert proxy.count("AbortMultipartUpload") == (0 if nothing_sent else 1)
+    assert _aborted(proxy) == (0 if nothing_sent else 1)
     assert_nothing(seaweedfs, bucket, key)
 
 
@@ -147,7 +152,7 @@ def test_sigterm_discards_every_open_file_and_ends_as_it_would_have(
     assert code == -signal.SIGTERM
     assert err.count("nothing was published") == 3
     assert "SIGTERM" in err
-    assert proxy.count("AbortMultipartUpload") == 2  # the third waits in a temporary file
+    assert _aborted(proxy) == 2  # the third waits in a temporary file
     for name in (key, f"{key}-other", f"{key}-seekable"):
         assert_nothing(seaweedfs, bucket, name)
 
@@ -318,6 +323,7 @@ def test_a_forked_child_changes_nothing_and_the_parent_goes_on(
     [
         ("forks_without_with", DATA + b"buffered"),
         ("forks_seekable_without_with", DATA + b"buffered"),
+        ("forks_with_a_foreign_random_buffer", DATA + b"buffered"),
         ("forks_with_a_foreign_buffer", DATA + b"buffered"),
         ("forks_text_to_the_end", b"x" * (6 << 20)),
         ("forks_while_a_thread_writes", DATA * 4),

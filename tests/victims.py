@@ -361,6 +361,25 @@ def forks_seekable_without_with() -> None:
     file.close()
 
 
+def forks_with_a_foreign_random_buffer() -> None:
+    """What the child's buffer does when it is collected must not move the parent's position."""
+    file = io.BufferedRandom(victim(mode="w+b", buffering=0))
+    file.write(DATA + b"buffered")
+    pid = os.fork()
+    if pid == 0:
+        sys.exit(8)
+    os.waitpid(pid, 0)
+    file.seek(len(DATA) - 1)
+    file.read(1)  # and some more, ahead
+    pid = os.fork()
+    if pid == 0:
+        sys.exit(8)
+    _, status = os.waitpid(pid, 0)
+    print("child ended with", os.waitstatus_to_exitcode(status), flush=True)
+    file.write(b"b")
+    file.close()
+
+
 def forks_without_with() -> None:
     file = victim()
     file.write(DATA + b"buffered")
