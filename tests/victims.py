@@ -364,7 +364,8 @@ def forks_seekable_without_with() -> None:
 def forks_with_a_foreign_random_buffer() -> None:
     """What the child's buffer does when it is collected must not move the parent's position."""
     file = io.BufferedRandom(victim(mode="w+b", buffering=0))
-    file.write(DATA + b"buffered")
+    for piece in (DATA, b"buffered"):
+        file.write(piece)
     pid = os.fork()
     if pid == 0:
         sys.exit(8)
