@@ -18,6 +18,7 @@ from .cleanup import COLLECTED, THOROUGH, Patience
 from .discarding import Discarding
 from .oneway import OneWayFace
 from .options import KiB
+from .prepared import PreparedUpload
 from .seekable import SeekableWriter
 from .state import UploadResult
 from .stats import WriteStats
@@ -47,13 +48,22 @@ class _Face(Discarding):
         """Publish the object now and close the file, whatever exception is in flight."""
         if not self.closed:
             self._end_writing_or_discard()
-        return self._below().commit()
+        try:
+            return self._below().commit()
+        finally:
+            self._say_the_end()
 
     def _prepare(self) -> bool:
         """Bring all to the store, for a commit that is to come; False after a discard."""
         if not self.closed:
             self._end_writing_or_discard()
         return self._below()._prepare()
+
+    def _refuse_to_hand_over(self) -> None:
+        self._below()._refuse_to_hand_over()
+
+    def _hand_over(self) -> PreparedUpload:
+        return self._below()._hand_over()
 
     def close(self) -> None:
         """Publish the object, or clean up when that must not or cannot be: `S3Writer.close`."""
@@ -65,7 +75,13 @@ class _Face(Discarding):
             # Not left to C, which closes what is below even when its flush has failed: the object
             # would be published without its end.
             self._end_writing_or_discard()
-            self._close_below()
+            try:
+                self._close_below()
+            finally:
+                self._say_the_end()
+
+    def _say_the_end(self) -> None:
+        self._below()._say_the_end()
 
     def _abandon(self) -> None:
         """Discard what nobody has closed, and warn; nothing more is sent for it."""
@@ -81,6 +97,12 @@ class _Face(Discarding):
     def _cancel(self) -> None:
         self._below()._cancel()
 
+    def _interrupt(self) -> None:
+        self._below()._interrupt()
+
+    def _say_opened_at(self, line: str) -> None:
+        self._below()._say_opened_at(line)
+
     def _is_forked(self) -> bool:
         return self._below()._is_forked()
 
@@ -95,7 +117,10 @@ class _Face(Discarding):
         super().close()  # type: ignore[misc]  # the io class beside us has it
 
     def _discard(self, patience: Patience, *, on_purpose: bool = False) -> None:
-        self._below()._discard(patience, on_purpose=on_purpose)
+        try:
+            self._below()._discard(patience, on_purpose=on_purpose)
+        finally:
+            self._say_the_end()
 
     @property
     def result(self) -> UploadResult:
@@ -122,6 +147,7 @@ class S3BufferedWriter(OneWayFace, _Face, io.BufferedWriter):
 
     def __init__(self, raw: S3Writer, buffer_size: int = BUFFER_SIZE) -> None:
         super().__init__(raw, buffer_size)
+        raw._has_face = True
 
     def _below(self) -> S3Writer:
         return self.raw
@@ -133,8 +159,12 @@ class S3BufferedWriter(OneWayFace, _Face, io.BufferedWriter):
                 self._end_writing()
             except BaseException as error:
                 self.raw._leave_in_spite_of(error)
+                self._say_the_end()
                 raise
-        return self.raw.suspend()
+        try:
+            return self.raw.suspend()
+        finally:
+            self._say_the_end()
 
 
 class S3RandomWriter(_Face, io.BufferedRandom):
@@ -145,6 +175,10 @@ class S3RandomWriter(_Face, io.BufferedRandom):
     """
 
     raw: SeekableWriter
+
+    def __init__(self, raw: SeekableWriter, buffer_size: int) -> None:
+        super().__init__(raw, buffer_size)
+        raw._has_face = True
 
     def _below(self) -> SeekableWriter:
         return self.raw

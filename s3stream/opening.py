@@ -191,8 +191,9 @@ def open(
     fs = S3StreamFileSystem(**connection)
     if kept:
         return _open_kept(fs, bucket, key, parsed, compression, buffering, options, **kept)
-    written: IO[Any] = fs.open(
-        path, mode, compression=compression, buffering=buffering, **text, **options
+    block_size = options.pop("block_size", None)
+    written: IO[Any] = fs.open_for_writing(
+        path, parsed, block_size, compression, buffering=buffering, **text, **options
     )
     return written
 

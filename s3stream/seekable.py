@@ -129,7 +129,7 @@ class SeekableWriter(S3Writer):
         Returns and raises what `S3Writer.commit` does.
         """
         self._refuse_if_forked()
-        with self._lock:
+        with self._alone():
             self._send()
             return super().commit()
 
@@ -142,7 +142,7 @@ class SeekableWriter(S3Writer):
 
     def _prepare(self) -> bool:
         self._refuse_if_forked()
-        with self._lock:
+        with self._alone():
             self._send()
             return super()._prepare()
 
@@ -175,6 +175,6 @@ class SeekableWriter(S3Writer):
     def __repr__(self) -> str:
         if self._draft.closed:
             return super().__repr__()
-        store = f" at {self._store}" if self._store else ""
+        store = f", store {self._store}" if self._store else ""
         size = self._length()
-        return f"<{type(self).__name__} {self.name}{store} {size:,} bytes in a temporary file>"
+        return f"<{type(self).__name__} {self.name} {size:,} bytes in a temporary file{store}>"

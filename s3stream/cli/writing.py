@@ -1,0 +1,132 @@
+"""What verbs that write an object share: its options, the look before it, and the last word."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import time
+from argparse import Namespace
+from collections.abc import Callable
+from typing import Any
+
+import s3stream
+
+from ..errors import AlreadyExistsError
+from ..plan import plan_parts
+from .bar import clock, count, human
+from .parsing import connection, pair, size, whole_number
+from .voice import Voice
+
+_CHECKSUMS = ("crc64nvme", "crc32c", "crc32", "none")
+
+
+def add_writing(parser: argparse.ArgumentParser) -> None:
+    """Add the options of an object that is written."""
+    group = parser.add_argument_group("object")
+    group.add_argument(
+        "--if-none-match", action="store_true", help="only where there is no object yet"
+    )
+    group.add_argument("--if-match", metavar="ETAG", help="only in the place of this one")
+    group.add_argument("--storage-class", metavar="CLASS", help="such as STANDARD_IA")
+    group.add_argument("--content-type", metavar="TYPE", help="guessed from the key if not given")
+    group.add_argument(
+        "--metadata",
+        metavar="NAME=VALUE",
+        type=pair,
+        action="append",
+        default=[],
+        help="any number",
+    )
+    group.add_argument(
+        "--checksum", choices=_CHECKSUMS, default="crc64nvme", help="proves it (crc64nvme)"
+    )
+    group = parser.add_argument_group("speed and memory")
+    group.add_argument(
+        "--part-size", metavar="SIZE", type=size, help="of the first parts (5MiB); later ones grow"
+    )
+    group.add_argument(
+        "--concurrency", metavar="N", type=whole_number, help="parts in flight at once (24)"
+    )
+    group.add_argument(
+        "--memory", metavar="SIZE", type=size, help="the most that parts hold in memory (128MiB)"
+    )
+
+
+def add_expected_size(parser: argparse.ArgumentParser) -> None:
+    """Add the option for a stream whose length nobody knows for certain."""
+    parser.add_argument(
+        "--expected-size",
+        metavar="SIZE",
+        type=size,
+        help="about so many bytes will come: for the bar, and needed above 5TiB",
+    )
+
+
+def writing(options: Namespace) -> dict[str, Any]:
+    """What `add_connection`'s and `add_writing`'s options say, in the library's words."""
+    given = {
+        "part_size": options.part_size,
+        "max_concurrency": options.concurrency,
+        "memory": options.memory,
+        "if_match": options.if_match,
+        "if_none_match": "*" if options.if_none_match else None,
+        "StorageClass": options.storage_class,
+        "ContentType": options.content_type,
+        "Metadata": dict(options.metadata) or None,
+    }
+    chosen = {name: value for name, value in given.items() if value is not None}
+    chosen["checksum"] = None if options.checksum == "none" else options.checksum
+    return connection(options) | chosen
+
+
+def refuse_if_there(options: Namespace, uri: str) -> None:
+    """With --if-none-match, raise `AlreadyExistsError` before anything is read or sent.
+
+    The store has the last word when the object is published; a look now may save hours.
+    """
+    if not options.if_none_match:
+        return
+    fs = s3stream.S3StreamFileSystem(**connection(options))
+    try:
+        there = fs.info(uri)["type"] == "file"
+    except (FileNotFoundError, PermissionError):
+        return  # or nobody may look: then it shows in the end
+    if there:
+        raise AlreadyExistsError(f"{uri}: there is an object of that name already")
+
+
+def parts_of(chosen: dict[str, Any], expected: int | None) -> Callable[[int], int]:
+    """What tells how many parts are filled by the first so many bytes, of about `expected`."""
+    part_size = chosen.get("part_size", s3stream.WriteOptions.part_size)
+    plan = plan_parts(s3stream.WriteOptions(part_size=part_size, size_hint=expected))
+    ends = [0]
+
+    def count_parts(done: int) -> int:
+        while ends[-1] + plan.size(ends[-1]) <= done or ends[-1] < (expected or 0) <= done:
+            ends.append(ends[-1] + plan.size(ends[-1]))
+        return len(ends) - 1
+
+    return count_parts
+
+
+def is_published(file: Any) -> bool:
+    """Whether a file of the library's has become an object."""
+    try:
+        return bool(file.result)
+    except ValueError:
+        return False
+
+
+class Report:
+    """Says what has become of an object, and how long it took from the report's making."""
+
+    def __init__(self, voice: Voice) -> None:
+        self._voice = voice
+        self._begun = time.monotonic()
+
+    def published(self, uri: str, result: s3stream.UploadResult) -> None:
+        """It is there."""
+        self._voice.result({"uri": uri, **dataclasses.asdict(result)})
+        took = clock(time.monotonic() - self._begun)
+        parts = f"{count(result.parts, 'part')}, " if result.parts else ""
+        self._voice.done(f"{uri}: {human(result.size)} ({result.size:,} bytes), {parts}{took}")

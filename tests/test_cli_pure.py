@@ -1,0 +1,248 @@
+"""What the command line decides by itself: values, lines, words, codes. No process, no store."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from argparse import ArgumentTypeError, Namespace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import s3stream
+from s3stream import errors
+from s3stream.cli import VERBS
+from s3stream.cli.bar import Bar, clock, human, line
+from s3stream.cli.codes import MEANINGS, code_of
+from s3stream.cli.parsing import Parser, add_connection, connection, duration, pair, size
+from s3stream.cli.voice import printable
+from s3stream.cli.wording import PHRASES, in_our_words, sentence
+
+PACKAGE = Path(s3stream.__file__).parent
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("0", 0),
+        ("5242880", 5 << 20),
+        ("5MiB", 5 << 20),
+        ("5 mib", 5 << 20),
+        ("1.5GiB", 3 << 29),
+        ("0.1KiB", 102),
+        ("48.75TiB", 195 << 38),
+        ("12B", 12),
+        ("5MB", None),
+        ("5M", None),
+        ("-1", None),
+        ("", None),
+        ("MiB", None),
+        ("1.MiB", None),
+    ],
+)
+def test_sizes(text: str, count: int | None) -> None:
+    if count is None:
+        with pytest.raises(ArgumentTypeError, match=text or "''"):
+            size(text)
+    else:
+        assert size(text) == count
+
+
+@given(st.integers(0, 1 << 60), st.sampled_from(["", "B", "KiB", "MiB", "GiB", "TiB"]))
+def test_sizes_are_exact(number: int, unit: str) -> None:
+    units = {"": 0, "B": 0, "KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
+    assert size(f"{number}{unit}") == number << units[unit]
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("90s", timedelta(seconds=90)),
+        ("15m", timedelta(minutes=15)),
+        ("12h", timedelta(hours=12)),
+        ("7d", timedelta(days=7)),
+        ("2W", timedelta(weeks=2)),
+        ("0s", timedelta(0)),
+        ("7", None),
+        ("d", None),
+        ("-1d", None),
+        ("1.5d", None),
+        ("99999999999999d", None),
+    ],
+)
+def test_durations(text: str, time: timedelta | None) -> None:
+    if time is None:
+        with pytest.raises(ArgumentTypeError, match=text):
+            duration(text)
+    else:
+        assert duration(text) == time
+
+
+def test_pairs() -> None:
+    assert pair("a=b=c") == ("a", "b=c")
+    assert pair("a=") == ("a", "")
+    for wrong in ("a", "=b", ""):
+        with pytest.raises(ArgumentTypeError, match="expected NAME=VALUE"):
+            pair(wrong)
+
+
+def test_a_verb_may_have_two_connections() -> None:
+    parser = Parser(prog="s3stream copy")
+    add_connection(parser)
+    add_connection(parser, "source")
+    given = ["--anon", "--source-endpoint-url", "http://there", "--source-profile", "me"]
+    given += ["--region", "eu-1", "--source-parameter", "RequestPayer=requester"]
+    options: Namespace = parser.parse_args(given)
+    assert connection(options) == {"anon": True, "client_kwargs": {"region_name": "eu-1"}}
+    assert connection(options, "source") == {
+        "endpoint_url": "http://there",
+        "profile": "me",
+        "RequestPayer": "requester",
+    }
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_is_a_module_with_an_example(verb: str) -> None:
+    module = importlib.import_module(f"s3stream.cli.{verb}")
+    parser = Parser(prog=f"s3stream {verb}", example=module.EXAMPLE)
+    module.arguments(parser)
+    first, second, *_ = parser.format_help().splitlines()
+    assert first == "example:"
+    assert f"s3stream {verb} " in second
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "rate", "parts", "shown"),
+    [
+        (5 << 20, None, 0, 0, "5.0 MiB, 0 B/s"),
+        (5 << 20, None, 1 << 20, 1, "5.0 MiB, 1.0 MiB/s, 1 part"),
+        (1, 4, 1, 2, "[####............]  25%  1 B of 4 B, 1 B/s, 0:03 left, 2 parts"),
+        (1, 4, 0, 0, "[####............]  25%  1 B of 4 B, 0 B/s"),
+        (4, 4, 1, 0, "[################] 100%  4 B of 4 B, 1 B/s, finishing"),
+        (8, 4, 1, 0, "[################] 100%  8 B of 4 B, 1 B/s, finishing"),
+        (0, 0, 0, 0, "[################] 100%  0 B of 0 B, 0 B/s, finishing"),
+    ],
+)
+def test_the_bar(done: int, total: int | None, rate: float, parts: int, shown: str) -> None:
+    assert line(done, total, rate, parts) == shown
+
+
+def test_the_bar_comes_with_the_first_byte() -> None:
+    # Until then a command may be asking for a password on the same terminal.
+    shown: list[str] = []
+    with Bar(shown.append, 4):
+        pass
+    assert shown == []
+    with Bar(shown.append, 4) as bar:
+        bar.relative_update(4)
+    assert shown
+    assert shown[-1].startswith("[################] 100%  4 B of 4 B, ")
+
+
+def test_numbers_for_people() -> None:
+    assert [human(n) for n in (0, 1023, 1024, 1536 << 20, 5 << 40, 5 << 50)] == [
+        "0 B",
+        "1023 B",
+        "1.0 KiB",
+        "1.5 GiB",
+        "5.0 TiB",
+        "5120.0 TiB",
+    ]
+    assert [clock(n) for n in (0, 59.9, 60, 3_599, 3_600, 86_400 * 3, 86_400 * 4.5)] == [
+        "0:00",
+        "0:59",
+        "1:00",
+        "59:59",
+        "1:00:00",
+        "72:00:00",
+        "4 days",
+    ]
+    assert printable("a\nb\x1b[31m\u202ec é") == "a\\nb\\x1b[31m\\u202ec é"
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.S3StreamError("x"), 1),
+        (errors.CleanupError("x"), 1),
+        (errors.TooLargeError("x"), 1),
+        (errors.TimedOutError("x"), 1),
+        (errors.PrefixError("x"), 1),
+        (OSError(28, "No space left on device"), 1),
+        (errors.UsageError("x"), 2),
+        (errors.NotFoundError("x"), 3),
+        (FileNotFoundError("x"), 3),
+        (errors.AccessDeniedError("x"), 4),
+        (PermissionError("x"), 4),
+        (errors.AlreadyExistsError("x"), 5),
+        (errors.PreconditionError("x"), 5),
+        (errors.LockedError("x"), 6),
+        (errors.UncertainError("x"), 7),
+        (errors.IntegrityError("x"), 8),
+    ],
+)
+def test_exit_codes(error: OSError, code: int) -> None:
+    assert code_of(error) == code
+    assert code in MEANINGS
+
+
+def test_every_error_of_the_library_has_a_code() -> None:
+    names = [name for name in s3stream.__all__ if name.endswith("Error")]
+    assert len(names) > 10
+    for name in names:
+        assert 1 <= code_of(getattr(s3stream, name)("x")) <= 8
+
+
+# -- words
+
+
+def spoken() -> str:
+    """All that the library says: the strings of its source, the pieces of each put together."""
+    found = []
+    for path in PACKAGE.rglob("*.py"):
+        if path.parent.name == "cli":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.append(node.value)
+            elif isinstance(node, ast.JoinedStr):
+                parts = [p.value if isinstance(p, ast.Constant) else "?" for p in node.values]
+                found.append("".join(map(str, parts)))
+    return "\n".join(found)
+
+
+@pytest.mark.parametrize("phrase", PHRASES)
+def test_what_is_put_into_our_words_is_what_the_library_says(phrase: str) -> None:
+    # Where this fails the library says it in other words by now: so must the command.
+    said = spoken()
+    assert phrase in said or phrase.removeprefix("that is said by ") in said
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("part_size=5: expected 5,242,880", "--part-size 5: expected 5,242,880"),
+        ("memory=5: expected 3 (three part_size)", "--memory 5: expected 3 (three --part-size)"),
+        ("hold 7; raise part_size", "hold 7; raise --part-size"),
+        ("if_match: this store ignores it", "--if-match: this store ignores it"),
+        ("cannot read (s3://b/memory=1/part_size=2)", "cannot read (s3://b/memory=1/part_size=2)"),
+        ("s3://b/x if_match/y: gone", "s3://b/x if_match/y: gone"),
+        (
+            "what was sent is kept: the same call, with checkpoint='/a b', goes on with it",
+            "what was sent is kept: the same command goes on with it",
+        ),
+    ],
+)
+def test_options_instead_of_arguments(theirs: str, ours: str) -> None:
+    assert in_our_words(errors.S3StreamError(theirs)) == ours
+
+
+def test_notes_and_names_of_files_are_said_too() -> None:
+    error = OSError(28, "No space left on device", "out")
+    errors.add_note(error, "and so\nnothing happened")
+    assert sentence(in_our_words(error)) == (
+        "out: No space left on device; and so nothing happened"
+    )
