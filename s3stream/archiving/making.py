@@ -79,7 +79,7 @@ def archive(
 
     Neither an object nor the archive is ever held whole, in memory or on disk: `memory_limit` bytes
     at most wait between reading and writing, and count with `limit_memory`; the writer has its own
-    `memory`. An entry costs some 30 bytes besides, and a zip's 600 more.
+    `memory`. An entry costs some 40 bytes besides, and a zip's 600 more.
 
     `options` are those of `s3stream.open` for `dest`. `source_options` are the storage options of
     the sources; where None, S3 is reached as for `dest`. `callback` is one of fsspec's and is told
