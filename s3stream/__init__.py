@@ -30,7 +30,7 @@ from .errors import (
     UncertainError,
     UsageError,
 )
-from .files import S3BufferedWriter, S3CompressedWriter, S3TextWriter
+from .files import S3BufferedWriter, S3CompressedWriter, S3RandomWriter, S3TextWriter
 from .fs import S3StreamFileSystem
 from .inventory import ArchiveContents
 from .multipart import MultipartUpload
@@ -65,6 +65,7 @@ __all__ = [
     "S3AsyncWriter",
     "S3BufferedWriter",
     "S3CompressedWriter",
+    "S3RandomWriter",
     "S3StreamError",
     "S3StreamFileSystem",
     "S3TextWriter",

@@ -16,7 +16,8 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from .errors import IntegrityError, UncertainError, UsageError, add_note, attach
-from .files import Writable, parse_mode
+from .files import Writable
+from .modes import parse_mode
 from .opening import open as open_file
 from .options import MiB
 from .sender import Outcome

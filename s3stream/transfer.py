@@ -171,6 +171,14 @@ class Transfer:
             upload_id=self._state.upload_id,
         ) from error
 
+    def expect(self, size: int) -> None:
+        """The object will have so many bytes; whoever wants to hear of its progress hears that."""
+        self._meter.tell_size(size)
+
+    def fail(self, error: BaseException) -> None:
+        """Keep an error of whoever writes, if it is the first: from here on it is raised."""
+        self._carrier.fail(error)
+
     def prepare(self, *, in_parts: bool = False) -> bool:
         """Bring all that is left to the store, so that a commit is one short request.
 

@@ -14,7 +14,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any
 
 from . import endings
 from .checkpoint import Checkpoint
@@ -22,6 +22,7 @@ from .cleanup import COLLECTED, THOROUGH, Patience, patience_with
 from .discarding import Discarding
 from .errors import LockedError, S3StreamError, UsageError, attach, offer
 from .keeping import Keeper
+from .oneway import OneWay
 from .options import WriteOptions
 from .predecessor import Predecessor
 from .prepared import PreparedUpload
@@ -43,7 +44,7 @@ class _Door(enum.Enum):
     SHUT = "shut"
 
 
-class S3Writer(Discarding, io.RawIOBase):
+class S3Writer(OneWay, Discarding, io.RawIOBase):
     """A file that becomes the object `key` of `bucket` when it is closed, whole, or not at all.
 
     `client` is a boto3 S3 client. Every `write` takes all that it is given, copies it before it
@@ -61,7 +62,9 @@ class S3Writer(Discarding, io.RawIOBase):
     for `repr` and the log.
     """
 
+    # Shut until all is made: a constructor that raises leaves something for the finaliser.
     closed: bool = True
+    _door = _Door.SHUT
 
     def __init__(
         self,
@@ -77,8 +80,6 @@ class S3Writer(Discarding, io.RawIOBase):
         callback: Any = None,
         store: str = "",
     ) -> None:
-        # Shut until all is made: a constructor that raises leaves something for the finaliser.
-        self._turn(_Door.SHUT)
         super().__init__()
         options = options or WriteOptions()
         self.name = f"s3://{bucket}/{key}"
@@ -136,10 +137,6 @@ class S3Writer(Discarding, io.RawIOBase):
             return
         with self._lock:
             self._transfer.raise_if_failed()
-
-    def readinto(self, buffer: Any, /) -> NoReturn:
-        """Not for reading: raises `io.UnsupportedOperation`."""
-        raise io.UnsupportedOperation(f"{self.name} is open for writing: not readable")
 
     def close(self) -> None:
         """Publish the object, or clean up when that must not or cannot be; only the first counts.
@@ -397,11 +394,14 @@ class S3Writer(Discarding, io.RawIOBase):
         # RuntimeWarning, because ResourceWarning is hidden by default.
         warnings.warn(
             f"{became}: {self.name} (opened at {self._opened_at}, after"
-            f" {self._transfer.position:,} bytes and what was buffered): {why}; close() it, or"
+            f" {self._length():,} bytes and what was buffered): {why}; close() it, or"
             " commit() to publish whatever is being raised",
             RuntimeWarning,
             stacklevel=3,
         )
+
+    def _length(self) -> int:
+        return self._transfer.position
 
     def _turn(self, door: _Door) -> None:
         self._door = door

@@ -13,6 +13,7 @@ import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import h5py
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
@@ -189,6 +190,29 @@ def check_many_processes(run: Run) -> None:
     assert f"size={len(large)}, parts=3" in printed
 
 
+def check_duckdb_parquet(run: Run) -> None:
+    printed = run("duckdb_parquet.py", scheme="s3stream")
+
+    quarters = [f"by_quarter/quarter={quarter}/data_0.parquet" for quarter in range(4)]
+    assert run.names() == [*quarters, "readings.parquet"]
+    table = pq.read_table(io.BytesIO(run.content("readings.parquet")))
+    assert table["n"].to_pylist() == list(range(100_000))
+    assert pq.read_table(io.BytesIO(run.content(quarters[3]))).num_rows == 25_000
+    assert "still there: [(25000, " in printed
+
+
+def check_arrays(run: Run) -> None:
+    printed = run("arrays.py", scheme="s3stream")
+
+    names = run.names()
+    assert "weather.h5" in names
+    assert {"weather.zarr/zarr.json", "weather.zarr/celsius/c/1/0"} <= set(names)
+    with h5py.File(io.BytesIO(run.content("weather.h5"))) as hdf:
+        assert hdf["celsius"].shape == (240, 3)
+    assert "hour: 480" in printed
+    assert "Schiphol" in printed
+
+
 def check_from_s3fs(run: Run) -> None:
     printed = run("from_s3fs.py")
 
@@ -219,10 +243,12 @@ def check_backup(run: Run) -> None:
 
 
 CHECKS = {
+    "arrays.py": check_arrays,
     "backup.py": check_backup,
     "copy_large_file.py": check_copy_large_file,
     "dask_dataset.py": check_dask_dataset,
     "dask_workers.py": check_dask_workers,
+    "duckdb_parquet.py": check_duckdb_parquet,
     "from_s3fs.py": check_from_s3fs,
     "many_processes.py": check_many_processes,
     "pandas_parquet.py": check_pandas_parquet,

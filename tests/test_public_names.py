@@ -37,6 +37,7 @@ PROMISED = [
     "S3AsyncWriter",
     "S3BufferedWriter",
     "S3CompressedWriter",
+    "S3RandomWriter",
     "S3StreamError",
     "S3StreamFileSystem",
     "S3TextWriter",

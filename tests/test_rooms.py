@@ -53,6 +53,7 @@ ROOMS = {
     # local files
     "regions": Room("errors", "io os"),
     "source": Room("errors options", "io os pathlib stat"),
+    "draft": Room("errors options", "os tempfile"),
     # threads
     "waiting": Room("errors", "threading time"),
     "meter": Room("errors stats waiting", "logging threading"),
@@ -81,6 +82,7 @@ ROOMS = {
     # shell
     "cleanup": Room("endings errors sender store", "threading warnings"),
     "discarding": Room("cleanup errors prepared"),
+    "oneway": Room("", "io"),
     "carrier": Room(
         "beside checkpoint errors memory meter options parts predecessor prepared sender state"
         " store waiting"
@@ -91,30 +93,32 @@ ROOMS = {
     ),
     "completing": Room("errors manifest state store"),
     "writer": Room(
-        "checkpoint cleanup discarding endings errors keeping options predecessor prepared state"
-        " stats"
-        " transfer",
+        "checkpoint cleanup discarding endings errors keeping oneway options predecessor prepared"
+        " state stats transfer",
         "io os sys threading warnings",
     ),
+    "seekable": Room("draft errors options state writer"),
     # adapters
+    "modes": Room("errors", "fsspec.compression fsspec.core warnings"),
     "files": Room(
-        "checkpoint cleanup discarding errors options prepared state stats writer",
-        "fsspec.compression fsspec.core io threading warnings",
+        "checkpoint cleanup discarding oneway options prepared seekable state stats writer",
+        "fsspec.compression io threading",
     ),
     "transaction": Room("cleanup errors files", "fsspec.transaction"),
     "fs": Room(
-        "errors files options predecessor profiles store transaction uri writer",
+        "errors files modes options predecessor profiles seekable store transaction uri writer",
         "fsspec glob os pathlib",
     ),
     "registering": Room("errors fs uri", "fsspec.registry"),
     "resuming": Room(
         "beside checkpoint errors files fs journal keeping lock options state writer", "os"
     ),
-    "opening": Room("errors files fs lock options resuming store uri writer"),
+    "opening": Room("errors files fs lock modes options resuming store uri writer"),
     "asynchronous": Room(
-        "errors files opening options sender state stats steps uri writer",
+        "errors files modes opening options sender state stats steps uri writer",
         "asyncio logging sys warnings",
     ),
+    "paths": Room("", "fsspec upath"),
     "uploads": Room("errors fs store"),
     "multipart": Room(
         "checksums completing errors fs options regions state store uri", "os threading"

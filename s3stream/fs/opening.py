@@ -17,9 +17,11 @@ from ..errors import (
     PrefixError,
     UsageError,
 )
-from ..files import Mode, check_layers, parse_mode, wrap
+from ..files import wrap
+from ..modes import Mode, check_layers, parse_mode
 from ..options import WriteOptions
 from ..predecessor import Predecessor
+from ..seekable import SeekableWriter
 from ..store import look_at_predecessor
 from ..transaction import S3Transaction
 from ..writer import S3Writer
@@ -84,16 +86,15 @@ class Opening(Describing):
             kwargs["publish"] = "commit"
         if mode.exclusive:
             kwargs["if_none_match"] = "*"
-        if mode.appends and compression is not None:
-            raise UsageError(
-                f"compression={compression!r}: appending is for uncompressed objects; read it, and"
-                " write it anew"
-            )
         what = self._what_to_write(path, block_size, kwargs)
         if look:
             self._refuse_what_is_there(*what)
-        make = self._appender if mode.appends else self._make_writer
-        raw = make(*what, callback)
+        if mode.appends:
+            raw = self._appender(*what, callback)
+        elif mode.seeks:
+            raw = self._make_seekable(*what, callback)
+        else:
+            raw = self._make_writer(*what, callback)
         file = wrap(raw, text=mode.text, buffering=buffering, compression=compression, **layers)
         if publish_later:
             self.transaction.files.append(file)
@@ -177,6 +178,19 @@ class Opening(Describing):
                 raw._discard_because_of(error)
                 raise
         return raw
+
+    def _make_seekable(
+        self, bucket: str, key: str, options: WriteOptions, callback: Any = None
+    ) -> S3Writer:
+        return SeekableWriter(
+            bucket,
+            key,
+            client=self.client,
+            options=options,
+            on_commit=lambda result: self._forget(f"{bucket}/{key}"),
+            callback=callback,
+            store=self.store,
+        )
 
     def _what_to_write(
         self, path: str, block_size: int | None, kwargs: dict[str, Any]
