@@ -8,8 +8,12 @@ with s3stream.open("s3://bucket/key", "wb") as f:
 
 from __future__ import annotations
 
+from .archiving.extracting import extract, verify
+from .archiving.making import ArchiveResult, archive
+from .asynchronous import S3AsyncWriter, aopen, upload_stream
 from .budget import limit_memory
 from .checkpoint import Checkpoint
+from .dataset import Dataset
 from .endings import discard_on_sigterm
 from .errors import (
     AccessDeniedError,
@@ -26,11 +30,14 @@ from .errors import (
     UncertainError,
     UsageError,
 )
-from .files import S3BufferedWriter, S3CompressedWriter, S3TextWriter
+from .files import S3BufferedWriter, S3CompressedWriter, S3RandomWriter, S3TextWriter
 from .fs import S3StreamFileSystem
+from .inventory import ArchiveContents
 from .multipart import MultipartUpload
 from .opening import open
 from .options import WriteOptions
+from .prepared import PreparedUpload
+from .registering import register
 from .resuming import resume
 from .sendfile import upload_file
 from .state import Checksum, Receipt, UploadResult
@@ -41,18 +48,24 @@ from .writer import S3Writer
 __all__ = [
     "AccessDeniedError",
     "AlreadyExistsError",
+    "ArchiveContents",
+    "ArchiveResult",
     "Checkpoint",
     "Checksum",
     "CleanupError",
+    "Dataset",
     "IntegrityError",
     "LockedError",
     "MultipartUpload",
     "NotFoundError",
     "PreconditionError",
     "PrefixError",
+    "PreparedUpload",
     "Receipt",
+    "S3AsyncWriter",
     "S3BufferedWriter",
     "S3CompressedWriter",
+    "S3RandomWriter",
     "S3StreamError",
     "S3StreamFileSystem",
     "S3TextWriter",
@@ -66,11 +79,17 @@ __all__ = [
     "WriteOptions",
     "WriteStats",
     "abort_uploads",
+    "aopen",
+    "archive",
     "discard_on_sigterm",
     "expire_uploads",
+    "extract",
     "limit_memory",
     "list_uploads",
     "open",
+    "register",
     "resume",
     "upload_file",
+    "upload_stream",
+    "verify",
 ]

@@ -19,6 +19,7 @@ from .meter import Meter
 from .options import WriteOptions
 from .parts import Buffer, Part
 from .predecessor import Predecessor
+from .prepared import PreparedUpload
 from .sender import Outcome, Sender
 from .state import Event, Phase, Receipt, UploadResult, UploadState
 from .store import PUT, Origin, Target, is_refusal
@@ -90,6 +91,8 @@ class Carrier:
         meter: Meter,
     ) -> None:
         self.cancellation = Cancellation()
+        # Ends the wait for a commit that is on its way, which a cancellation does not.
+        self.interruption = Cancellation("the wait for the commit was ended")
         origin = None if start is None else Origin(start.writer_id)
         self.target = Target(client, bucket, key, options, self.cancellation, origin, predecessor)
         self.target.refuse_unheeded(PUT)
@@ -178,7 +181,7 @@ class Carrier:
 
     def settle(self) -> None:
         """Wait for what is in flight, and tell of what comes in."""
-        while not self.sender.settle(_TELL_SECONDS, cancellable=True):
+        while not self.sender.settle(_TELL_SECONDS, cancellation=self.cancellation):
             self.absorb()
             self.tell()
         self.absorb()
@@ -255,6 +258,20 @@ class Carrier:
             self._tail,
         )
 
+    def prepared(self) -> PreparedUpload:
+        """What somebody else needs to complete what is there."""
+        return PreparedUpload(
+            self.target.bucket,
+            self.target.key,
+            self._upload_id,
+            self.state.receipts,
+            self._options.checksum,
+            self._options.if_match,
+            self._options.if_none_match,
+            self.target.origin.writer_id,
+            self.target.parameters_of_the_end,
+        )
+
     def _published(self, manifest: list[Receipt], size: int) -> UploadResult:
         try:
             return self.target.complete(self._upload_id, manifest, size)
@@ -319,7 +336,8 @@ class Carrier:
         The event happens when it is certain that the call is made: there may be a wait before it.
         """
         made = self.sender.submit(job, None if event is None else lambda: self.state.on(event))
-        self.sender.settle(cancellable=self.state.phase is not Phase.COMMITTING)
+        committing = self.state.phase is Phase.COMMITTING
+        self.sender.settle(cancellation=self.interruption if committing else self.cancellation)
         self.raise_error()
         return made
 

@@ -1,7 +1,7 @@
-"""What a raw writer and all its faces share: the ways in which a file is given up.
+"""What a raw writer and all its faces share: how a file is given up, or given out of hand.
 
 Knows no S3, no thread and no file: only that there is a `_discard`, on purpose or because of an
-accident. An accident leaves an upload that has a checkpoint for another try.
+accident, and a `_prepare`. An accident leaves an upload that has a checkpoint for another try.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from .cleanup import THOROUGH, Patience, patience_with, warn_of
 from .errors import S3StreamError, attach
+from .prepared import PreparedUpload
 
 
 class Discarding:
@@ -30,6 +31,30 @@ class Discarding:
         by another abort. Raises `CleanupError` when the upload is still there.
         """
         self._discard(THOROUGH, on_purpose=True)
+
+    def _refuse_to_hand_over(self) -> None:
+        raise NotImplementedError
+
+    def _prepare(self) -> bool:
+        raise NotImplementedError
+
+    def _hand_over(self) -> PreparedUpload:
+        raise NotImplementedError
+
+    def prepare(self) -> PreparedUpload:
+        """Bring all to the store, end the writing, and return what a `Dataset` publishes it by.
+
+        Nothing is published before that, whatever becomes of this process; nor is anything removed
+        but by `discard()`, or when an exception leaves the `with` body of this file. An empty file
+        is a part without bytes. A second time returns the same.
+
+        Raises the first error, after cleaning up, when it cannot all be sent; `UsageError` for a
+        file of mode `ab`, with a checkpoint or resumed, which stays as it is; `ValueError` when it
+        is over.
+        """
+        self._refuse_to_hand_over()
+        self._prepare()
+        return self._hand_over()
 
     def __exit__(
         self,

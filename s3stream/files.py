@@ -7,21 +7,19 @@ body discards, whichever face it was.
 from __future__ import annotations
 
 import codecs
-import functools
 import io
 import threading
-import warnings
-from dataclasses import dataclass
 from typing import IO, Any
 
 from fsspec.compression import compr
-from fsspec.core import get_compression
 
 from .checkpoint import Checkpoint
 from .cleanup import COLLECTED, THOROUGH, Patience
 from .discarding import Discarding
-from .errors import UsageError
+from .oneway import OneWayFace
 from .options import KiB
+from .prepared import PreparedUpload
+from .seekable import SeekableWriter
 from .state import UploadResult
 from .stats import WriteStats
 from .writer import S3Writer
@@ -32,39 +30,6 @@ BUFFER_SIZE = 63 * KiB
 
 
 _BYTE_ORDER_MARKS = {"utf-16": codecs.BOM_UTF16, "utf-32": codecs.BOM_UTF32}
-
-
-# Fsspec registers these compressions only where their package is installed.
-_ENDINGS_OF_EXTRAS = {"zst": "zstandard", "lz4": "lz4", "snappy": "python-snappy"}
-
-
-@dataclass(frozen=True)
-class Mode:
-    """An `open` mode taken apart."""
-
-    reads: bool
-    exclusive: bool
-    appends: bool
-    text: bool
-
-
-@functools.lru_cache(maxsize=64)
-def parse_mode(mode: str) -> Mode:
-    """Take `wb xb ab rb` and their text forms apart; raises `UsageError` for anything else."""
-    letters = set(str(mode))
-    verb = letters & set("rwxa")
-    if (
-        letters - set("rwxabt+")
-        or len(verb) != 1
-        or len(letters) != len(mode)
-        or {*"bt"} <= letters
-    ):
-        raise UsageError(
-            f"mode={mode!r}: expected one of 'wb', 'xb', 'ab', 'rb', 'w', 'x', 'a', 'r'"
-        )
-    if "+" in letters:
-        raise UsageError(f"mode={mode!r}: an S3 object is read or written, not both at once")
-    return Mode("r" in letters, "x" in letters, "a" in letters, text="b" not in letters)
 
 
 class _Face(Discarding):
@@ -83,13 +48,22 @@ class _Face(Discarding):
         """Publish the object now and close the file, whatever exception is in flight."""
         if not self.closed:
             self._end_writing_or_discard()
-        return self._below().commit()
+        try:
+            return self._below().commit()
+        finally:
+            self._say_the_end()
 
     def _prepare(self) -> bool:
         """Bring all to the store, for a commit that is to come; False after a discard."""
         if not self.closed:
             self._end_writing_or_discard()
         return self._below()._prepare()
+
+    def _refuse_to_hand_over(self) -> None:
+        self._below()._refuse_to_hand_over()
+
+    def _hand_over(self) -> PreparedUpload:
+        return self._below()._hand_over()
 
     def close(self) -> None:
         """Publish the object, or clean up when that must not or cannot be: `S3Writer.close`."""
@@ -101,7 +75,13 @@ class _Face(Discarding):
             # Not left to C, which closes what is below even when its flush has failed: the object
             # would be published without its end.
             self._end_writing_or_discard()
-            self._close_below()
+            try:
+                self._close_below()
+            finally:
+                self._say_the_end()
+
+    def _say_the_end(self) -> None:
+        self._below()._say_the_end()
 
     def _abandon(self) -> None:
         """Discard what nobody has closed, and warn; nothing more is sent for it."""
@@ -117,6 +97,12 @@ class _Face(Discarding):
     def _cancel(self) -> None:
         self._below()._cancel()
 
+    def _interrupt(self) -> None:
+        self._below()._interrupt()
+
+    def _say_opened_at(self, line: str) -> None:
+        self._below()._say_opened_at(line)
+
     def _is_forked(self) -> bool:
         return self._below()._is_forked()
 
@@ -131,7 +117,10 @@ class _Face(Discarding):
         super().close()  # type: ignore[misc]  # the io class beside us has it
 
     def _discard(self, patience: Patience, *, on_purpose: bool = False) -> None:
-        self._below()._discard(patience, on_purpose=on_purpose)
+        try:
+            self._below()._discard(patience, on_purpose=on_purpose)
+        finally:
+            self._say_the_end()
 
     @property
     def result(self) -> UploadResult:
@@ -147,7 +136,7 @@ class _Face(Discarding):
         return f"<{type(self).__name__} on {self._below()!r}>"
 
 
-class S3BufferedWriter(_Face, io.BufferedWriter):
+class S3BufferedWriter(OneWayFace, _Face, io.BufferedWriter):
     """What `s3stream.open` gives for `wb`: a binary file whose small writes are gathered in C.
 
     An `io.BufferedWriter` on top of an `S3Writer` (`raw`), and closing it closes that. The object
@@ -158,6 +147,7 @@ class S3BufferedWriter(_Face, io.BufferedWriter):
 
     def __init__(self, raw: S3Writer, buffer_size: int = BUFFER_SIZE) -> None:
         super().__init__(raw, buffer_size)
+        raw._has_face = True
 
     def _below(self) -> S3Writer:
         return self.raw
@@ -169,11 +159,32 @@ class S3BufferedWriter(_Face, io.BufferedWriter):
                 self._end_writing()
             except BaseException as error:
                 self.raw._leave_in_spite_of(error)
+                self._say_the_end()
                 raise
-        return self.raw.suspend()
+        try:
+            return self.raw.suspend()
+        finally:
+            self._say_the_end()
 
 
-class S3CompressedWriter(_Face, io.BufferedIOBase):
+class S3RandomWriter(_Face, io.BufferedRandom):
+    """What `s3stream.open` gives for `w+b`: a binary file that can be read, and changed anywhere.
+
+    An `io.BufferedRandom`. It waits in a temporary file, in the folder that `spool` names, and is
+    sent when it is closed; it ends as any other does: all of it is published, or nothing.
+    """
+
+    raw: SeekableWriter
+
+    def __init__(self, raw: SeekableWriter, buffer_size: int) -> None:
+        super().__init__(raw, buffer_size)
+        raw._has_face = True
+
+    def _below(self) -> SeekableWriter:
+        return self.raw
+
+
+class S3CompressedWriter(OneWayFace, _Face, io.BufferedIOBase):
     """What `s3stream.open(compression=)` gives: a binary file that compresses what is written.
 
     By one of fsspec's registered compressions, on top of an `S3BufferedWriter`.
@@ -273,7 +284,7 @@ _write_text = io.TextIOWrapper.write
 _flush_text = io.TextIOWrapper.flush
 
 
-class S3TextWriter(_Face, io.TextIOWrapper):
+class S3TextWriter(OneWayFace, _Face, io.TextIOWrapper):
     """What `s3stream.open` gives for `w`: a text file on top of one of our binary files.
 
     An `io.TextIOWrapper`; two threads may write to it, whole strings each.
@@ -301,7 +312,7 @@ class S3TextWriter(_Face, io.TextIOWrapper):
         return below
 
 
-Writable = S3Writer | S3BufferedWriter | S3CompressedWriter | S3TextWriter
+Writable = S3Writer | S3BufferedWriter | S3RandomWriter | S3CompressedWriter | S3TextWriter
 
 
 def wrap(
@@ -317,6 +328,8 @@ def wrap(
     """Put the faces on a raw writer that these arguments of the built-in `open` ask for."""
     if buffering == 0 and not text and compression is None:
         return raw
+    if isinstance(raw, SeekableWriter):
+        return S3RandomWriter(raw, buffering if buffering > 1 else io.DEFAULT_BUFFER_SIZE)
     buffered = S3BufferedWriter(raw, buffering if buffering > 1 else BUFFER_SIZE)
     binary = buffered if compression is None else S3CompressedWriter(buffered, compression)
     if not text:
@@ -330,67 +343,3 @@ def wrap(
         if codec == "utf-8-sig" and raw.tell():
             encoding = "utf-8"  # or every append would begin with a mark
     return S3TextWriter(binary, encoding, errors, newline, line_buffering=buffering == 1)
-
-
-def check_layers(
-    mode: Mode,
-    name: str,
-    buffering: int,
-    encoding: str | None,
-    errors: str | None,
-    newline: str | None,
-    compression: str | None,
-) -> str | None:
-    """Check the arguments of `open` against each other before anything is opened.
-
-    Returns the compression's name, None for none. Raises `UsageError`.
-    """
-    if buffering < -1:
-        raise UsageError(f"buffering={buffering!r}: expected -1, 0, 1 or a size in bytes")
-    if mode.text:
-        _check_text(buffering, encoding, errors, newline)
-    else:
-        _check_binary(buffering, encoding=encoding, errors=errors, newline=newline)
-    if compression is not None and compression != "infer" and compression not in compr:
-        known = ", ".join(sorted(name for name in compr if name))
-        raise UsageError(f"compression={compression!r}: expected 'infer' or one of {known}")
-    chosen: str | None = get_compression(name, compression)
-    if chosen is None and compression == "infer":
-        ending = name.rpartition(".")[2].lower()
-        if ending in _ENDINGS_OF_EXTRAS:
-            raise UsageError(
-                f"compression='infer': '.{ending}' needs the package {_ENDINGS_OF_EXTRAS[ending]},"
-                " which is not installed; compression=None writes it as it is"
-            )
-    return chosen
-
-
-def _check_text(
-    buffering: int, encoding: str | None, errors: str | None, newline: str | None
-) -> None:
-    if buffering == 0:
-        raise UsageError("buffering=0: text cannot be unbuffered, use a binary mode")
-    if newline not in {None, "", "\n", "\r", "\r\n"}:
-        raise UsageError(f"newline={newline!r}: expected None, '', '\\n', '\\r' or '\\r\\n'")
-    if encoding is not None:
-        try:
-            "".encode(encoding)
-        except LookupError:
-            raise UsageError(f"encoding={encoding!r}: there is no such text encoding") from None
-    if errors is not None:
-        try:
-            codecs.lookup_error(errors)
-        except LookupError:
-            raise UsageError(f"errors={errors!r}: there is no such error handler") from None
-
-
-def _check_binary(buffering: int, **of_text: str | None) -> None:
-    for what, value in of_text.items():
-        if value is not None:
-            raise UsageError(f"{what}={value!r}: a binary mode takes none")
-    if buffering == 1:
-        warnings.warn(
-            "buffering=1 (lines) is not supported in binary mode, the default is used",
-            RuntimeWarning,
-            stacklevel=4,
-        )

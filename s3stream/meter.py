@@ -62,6 +62,7 @@ class Meter:
         self._size: int | None = None
         self._told = 0
         self._final: WriteStats | None = None
+        self._unsaid: str | None = None
         if size_hint is not None:
             self.tell_size(size_hint)
 
@@ -94,8 +95,18 @@ class Meter:
             uplink_waited=uplink,
         )
 
-    def end(self, what: str, became: str, stats: WriteStats) -> None:
-        """It is over, and these are its numbers: the log says so, once."""
+    def end(self, became: str, stats: WriteStats) -> None:
+        """It is over, and these are its numbers; only the first end counts."""
         if self._final is None:
             self._final = stats
-            _log.info("%s: %s: %s", what, became, stats)
+            self._unsaid = became
+
+    def say(self, what: str) -> None:
+        """Have the log say once how it ended.
+
+        To be called without a lock of the file's: a log may be written to that very file, by a
+        thread that holds the lock of the log.
+        """
+        became, self._unsaid = self._unsaid, None
+        if became is not None:
+            _log.info("%s: %s: %s", what, became, self._final)

@@ -14,9 +14,8 @@ from dataclasses import replace
 from typing import IO, Any, SupportsIndex
 
 from .checksums import ALGORITHMS
+from .completing import is_gone, is_refused, look, publish
 from .errors import (
-    AlreadyExistsError,
-    IntegrityError,
     NotFoundError,
     PreconditionError,
     S3StreamError,
@@ -25,11 +24,10 @@ from .errors import (
     add_note,
 )
 from .fs import S3StreamFileSystem, take_connection
-from .manifest import agreed
 from .options import MAX_PART_SIZE, WriteOptions
 from .regions import FileRegion, body_of, read_range
 from .state import Event, Phase, Receipt, UploadResult, UploadState
-from .store import Listing, Origin, Target, is_not_allowed, is_refusal, is_upload_gone
+from .store import Origin, Target
 from .uri import split_uri
 
 # While it is being completed no part can be added.
@@ -280,68 +278,21 @@ class MultipartUpload:
     def _complete(self, known: dict[int, Receipt], strictly: bool) -> UploadResult:
         target = self._target()
         try:
-            listing = target.list_parts(self.upload_id)
-        except S3StreamError as error:
-            if known and is_upload_gone(error):
-                return self._found(target, known, error)
-            # Who may send and complete need not be allowed to list.
-            if not strictly or not is_not_allowed(error):
-                raise
-            listing = Listing({n: (r,) for n, r in known.items()}, frozenset(), None, False)
-        with self._named(None):
-            parts = agreed(
+            seen = look(
+                target,
+                self.upload_id,
                 known,
-                listing.parts,
                 strictly=strictly,
                 min_part_size=self._options.min_part_size,
-                doubtful=listing.doubtful,
             )
-        return self._publish(target, parts)
-
-    def _publish(self, target: Target, parts: list[Receipt]) -> UploadResult:
-        size = sum(part.size for part in parts)
+        except NotFoundError as error:
+            if self._state.phase is Phase.UNCERTAIN and is_gone(error):
+                self._state.on(Event.REFUSE)
+            raise
+        if isinstance(seen, UploadResult):
+            return seen
         self._state.on(Event.PUBLISH)
-        try:
-            return target.complete(self.upload_id, parts, size)
-        except NotFoundError as gone:
-            if not is_upload_gone(gone):
-                raise
-            return self._found(target, {part.part_number: part for part in parts}, gone)
-        except (AlreadyExistsError, PreconditionError):
-            # What stands in the way may be our own: another process has completed it just now.
-            with suppress(UncertainError):
-                found = target.find(self.upload_id, parts, size)
-                if found is not None:
-                    return found
-            raise
-        except (IntegrityError, UncertainError):
-            raise
-        except S3StreamError as error:
-            if is_refusal(error):
-                raise
-            # A gateway may have given up what the store then carries out.
-            raise UncertainError(
-                f"the store did not say whether the object was published: {error.message}",
-                bucket=self.bucket,
-                key=self.key,
-                upload_id=self.upload_id,
-            ) from error
-
-    def _found(
-        self, target: Target, known: dict[int, Receipt], gone: S3StreamError
-    ) -> UploadResult:
-        parts = [known[number] for number in sorted(known)]
-        result = target.find(self.upload_id, parts, sum(part.size for part in parts))
-        if result is not None:
-            return result
-        if self._state.phase is Phase.UNCERTAIN:
-            self._state.on(Event.REFUSE)
-        raise NotFoundError(
-            "cannot complete: the upload is gone, and has not become this object",
-            bucket=self.bucket,
-            key=self.key,
-            upload_id=self.upload_id,
-        ) from gone
+        return publish(target, self.upload_id, seen)
 
     def _note_failure(self, error: BaseException, before: Phase) -> None:
         """Where a complete() that has failed leaves the upload."""
@@ -349,8 +300,7 @@ class MultipartUpload:
         if phase is Phase.PREPARED:
             self._state.on(Event.REFUSE)  # it was not asked for
         elif phase is Phase.COMMITTING:
-            refused = isinstance(error, S3StreamError) and is_refusal(error)
-            if refused and before is Phase.STREAMING:
+            if is_refused(error) and before is Phase.STREAMING:
                 self._state.on(Event.REFUSE)
                 return
             # That a second attempt was refused says nothing of the first.

@@ -6,16 +6,15 @@ from typing import IO, Any, Literal, overload
 
 from .errors import UsageError
 from .files import (
-    Mode,
     S3BufferedWriter,
     S3CompressedWriter,
+    S3RandomWriter,
     S3TextWriter,
-    check_layers,
-    parse_mode,
     wrap,
 )
 from .fs import OPEN_OPTIONS, S3StreamFileSystem, refuse_unknown, take_connection
 from .lock import Lock
+from .modes import Mode, check_layers, parse_mode
 from .options import OPTION_NAMES
 from .resuming import journal_at, open_kept
 from .store import CONNECTION_OPTIONS
@@ -27,6 +26,7 @@ _KNOWN = OPTION_NAMES | OPEN_OPTIONS | {*CONNECTION_OPTIONS} | _OURS
 
 
 _WriteBytes = Literal["wb", "xb", "ab", "bw", "bx", "ba"]
+_WriteRandom = Literal["w+b", "x+b", "wb+", "xb+", "+wb", "+xb"]
 _WriteText = Literal["w", "x", "a", "wt", "xt", "at", "tw", "tx", "ta"]
 
 
@@ -79,6 +79,24 @@ def open(
 @overload
 def open(
     uri: str,
+    mode: _WriteRandom,
+    buffering: Literal[0],
+    *,
+    client: Any = ...,
+    **options: Any,
+) -> S3Writer: ...
+@overload
+def open(
+    uri: str,
+    mode: _WriteRandom,
+    buffering: int = ...,
+    *,
+    client: Any = ...,
+    **options: Any,
+) -> S3RandomWriter: ...
+@overload
+def open(
+    uri: str,
     mode: _WriteText,
     buffering: int = ...,
     encoding: str | None = ...,
@@ -114,7 +132,8 @@ def open(
     client: Any = None,
     **options: Any,
 ) -> Any:
-    """Open `s3://bucket/key` like a file: `wb`, `xb` (only where there is none), `ab`, `rb`, text.
+    """Open `s3://bucket/key` like a file: `wb`, `xb` (only where there is none), `ab`, `rb`, text;
+    `w+b`, `x+b`, to go back in it while it is written.
 
     `buffering=0` gives the raw `S3Writer`; by default small writes are gathered in C.
     `compression` is the name of one of fsspec's, or `"infer"` from the key. `client` is a boto3 S3
@@ -129,6 +148,9 @@ def open(
     metadata, content type, tags and encryption go along. It publishes only over what it has found
     when it was opened (`PreconditionError`), where the store heeds that. Nothing written leaves the
     object as it is.
+
+    `w+b` and `x+b` give a file that can be read, and changed anywhere, until it is closed: it waits
+    in a temporary file, in the folder that `spool` names, and is sent then.
 
     `checkpoint="file.json"` (binary writing only) writes down after each part how far it has come.
     The same call, after a crash or an exception, takes the upload up again: `tell()` says from
@@ -169,8 +191,9 @@ def open(
     fs = S3StreamFileSystem(**connection)
     if kept:
         return _open_kept(fs, bucket, key, parsed, compression, buffering, options, **kept)
-    written: IO[Any] = fs.open(
-        path, mode, compression=compression, buffering=buffering, **text, **options
+    block_size = options.pop("block_size", None)
+    written: IO[Any] = fs.open_for_writing(
+        path, parsed, block_size, compression, buffering=buffering, **text, **options
     )
     return written
 
@@ -196,6 +219,11 @@ def _open_kept(
         )
     if mode.appends:
         raise UsageError("checkpoint=: not with mode 'ab'")
+    if mode.seeks:
+        raise UsageError(
+            "checkpoint=: not with modes 'w+b' and 'x+b', whose file may still be changed anywhere;"
+            " write a file of your own, and send it by s3stream.upload_file(checkpoint=)"
+        )
     if mode.exclusive:
         options["if_none_match"] = "*"
     if "block_size" in options:

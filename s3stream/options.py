@@ -47,7 +47,8 @@ class WriteOptions:
     `memory`: the most bytes that this writer's parts hold in memory; by default 128 MiB, or three
     parts where `part_size` is large. Parts above a third of it wait in temporary files, and so do
     those for which all files of the process together leave no memory.
-    `spool`: True, or the folder for those temporary files; False refuses to write any.
+    `spool`: True, or the folder for those temporary files, and that of a file of mode `w+b`; False
+    refuses to write any.
     `checksum`: `crc64nvme`, `crc32c`, `crc32`, or None to send none.
     `publish`: `"close"` publishes at `close()`; with `"commit"` only `commit()` ever does.
     `if_match`: publish only over the object that has this ETag.

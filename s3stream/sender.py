@@ -107,9 +107,13 @@ class Sender(Generic[T]):
             keep(self._outcomes[0])
             self._outcomes.popleft()
 
-    def settle(self, timeout: float | None = None, *, cancellable: bool = False) -> bool:
-        """Wait until nothing is in flight; False when `timeout` seconds were not enough."""
-        cancellation = self._cancellation if cancellable else None
+    def settle(
+        self, timeout: float | None = None, *, cancellation: Cancellation | None = None
+    ) -> bool:
+        """Wait until nothing is in flight; False when `timeout` seconds were not enough.
+
+        A `cancellation` ends the wait with its `S3StreamError`.
+        """
         with self._changed:
             return wait_for(
                 self._changed,

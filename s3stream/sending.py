@@ -113,7 +113,8 @@ class Sending:
             became = "nobody knows whether it was published"
         stats = self._meter.read(self._done, len(self._accepted), self._target.tally)
         name = f"s3://{self._target.bucket}/{self._target.key} at {self._fs.store}"
-        self._meter.end(name, became, stats)
+        self._meter.end(became, stats)
+        self._meter.say(name)
 
     def _send_and_publish(self) -> UploadResult:
         try:

@@ -17,6 +17,7 @@ from .options import WriteOptions
 from .parts import Cutter
 from .plan import plan_parts
 from .predecessor import Predecessor
+from .prepared import PreparedUpload
 from .state import Event, Phase, UploadResult
 from .stats import WriteStats
 
@@ -95,10 +96,13 @@ class Transfer:
         """How it goes, in numbers."""
         return self._meter.read(*self._state.accepted, self._target.tally)
 
-    def end(self, what: str) -> None:
-        """Nothing more comes: the numbers stand, and the log says them."""
-        became = _BECAME.get(self._state.phase, self._state.phase.value)
-        self._meter.end(what, became, self.stats)
+    def end(self) -> None:
+        """Nothing more comes: the numbers stand."""
+        self._meter.end(_BECAME.get(self._state.phase, self._state.phase.value), self.stats)
+
+    def say_the_end(self, what: str) -> None:
+        """Have the log say them, once, if they stand."""
+        self._meter.say(what)
 
     @property
     def status(self) -> str:
@@ -144,6 +148,14 @@ class Transfer:
         """
         self._carrier.cancellation.request()
 
+    def interrupt(self) -> None:
+        """End what waits on another thread as Ctrl-C would: a commit that is on its way, too.
+
+        Takes no lock. What waits ends with an error, on which a note says what became of a commit.
+        """
+        self._carrier.cancellation.request()
+        self._carrier.interruption.request()
+
     def raise_if_failed(self) -> None:
         """Raise the first error, if a part has failed or a write was interrupted."""
         self._carrier.absorb()
@@ -160,21 +172,43 @@ class Transfer:
             upload_id=self._state.upload_id,
         ) from error
 
-    def prepare(self) -> bool:
+    def expect(self, size: int) -> None:
+        """The object will have so many bytes; whoever wants to hear of its progress hears that."""
+        self._meter.tell_size(size)
+
+    def fail(self, error: BaseException) -> None:
+        """Keep an error of whoever writes, if it is the first: from here on it is raised."""
+        self._carrier.fail(error)
+
+    def prepare(self, *, in_parts: bool = False) -> bool:
         """Bring all that is left to the store, so that a commit is one short request.
 
-        False when there is nothing to commit: it was discarded. An empty object stays here: not
-        every store takes an empty part. Raises the first error, after cleaning up.
+        False when there is nothing to commit: it was discarded. What is empty, or as it was, stays
+        here, unless it is to be there `in_parts`. Raises the first error, after cleaning up.
         """
         try:
             self.raise_if_failed()
             self._meter.tell_size(self.position)
-            if self._state.phase in {Phase.FRESH, Phase.STREAMING} and not self._is_unchanged():
+            if self._state.phase in {Phase.FRESH, Phase.STREAMING} and (
+                in_parts or not self._is_unchanged()
+            ):
                 self._send_the_rest()
         except BaseException as error:
             self._clean_up_after(error)
             raise
         return self._state.phase is not Phase.ABORTED
+
+    def hand_over(self) -> PreparedUpload:
+        """All of it at the store, in parts, and what somebody else needs to publish it.
+
+        It can still be committed or discarded here. Raises the first error, after cleaning up;
+        `ValueError` when it is over.
+        """
+        self.prepare(in_parts=True)
+        if self._state.phase is not Phase.PREPARED:
+            raise ValueError(f"the upload is {self._state.phase.value}: it cannot be prepared")
+        self._memory.drop_free()
+        return self._carrier.prepared()
 
     def commit(self) -> UploadResult:
         """Publish the object; a second time returns the same result.
@@ -345,7 +379,9 @@ class Transfer:
         return self.position == self._predecessor.size
 
     def _send_the_rest(self) -> None:
-        if self._cutter.has_rest:  # what was taken up may have been all
+        # What was taken up may have been all; and of nothing at all there is one empty part, which
+        # S3 takes when it is the only one.
+        if self._cutter.has_rest or self._state.phase is Phase.FRESH:
             self._carrier.send(self._cutter.finish())
         self._carrier.prepare()
 

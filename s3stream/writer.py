@@ -12,8 +12,9 @@ import os
 import sys
 import threading
 import warnings
-from collections.abc import Callable
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from . import endings
 from .carrier import Keeping
@@ -21,8 +22,10 @@ from .checkpoint import Checkpoint
 from .cleanup import COLLECTED, THOROUGH, Patience, patience_with
 from .discarding import Discarding
 from .errors import LockedError, S3StreamError, UsageError, attach, offer
+from .oneway import OneWay
 from .options import WriteOptions
 from .predecessor import Predecessor
+from .prepared import PreparedUpload
 from .state import Phase, UploadResult
 from .stats import WriteStats
 from .transfer import Transfer
@@ -41,7 +44,7 @@ class _Door(enum.Enum):
     SHUT = "shut"
 
 
-class S3Writer(Discarding, io.RawIOBase):
+class S3Writer(OneWay, Discarding, io.RawIOBase):
     """A file that becomes the object `key` of `bucket` when it is closed, whole, or not at all.
 
     `client` is a boto3 S3 client. Every `write` takes all that it is given, copies it before it
@@ -59,7 +62,9 @@ class S3Writer(Discarding, io.RawIOBase):
     for `repr` and the log.
     """
 
+    # Shut until all is made: a constructor that raises leaves something for the finaliser.
     closed: bool = True
+    _door = _Door.SHUT
 
     def __init__(
         self,
@@ -75,8 +80,6 @@ class S3Writer(Discarding, io.RawIOBase):
         callback: Any = None,
         store: str = "",
     ) -> None:
-        # Shut until all is made: a constructor that raises leaves something for the finaliser.
-        self._turn(_Door.SHUT)
         super().__init__()
         options = options or WriteOptions()
         self.name = f"s3://{bucket}/{key}"
@@ -91,8 +94,9 @@ class S3Writer(Discarding, io.RawIOBase):
             client, bucket, key, options, start, keeper, predecessor, callback
         )
         self._lock = threading.RLock()
+        self._has_face = False  # who wraps us and says the end: io holds a lock while it closes us
         self._process = os.getpid()
-        self._opened_at = _first_foreign_line()
+        self._opened_at = first_foreign_line()
         # Opened inside an `except` block: that exception is no reason to discard.
         self._handled_at_open = sys.exc_info()[1]
         self._dropped = False
@@ -117,7 +121,7 @@ class S3Writer(Discarding, io.RawIOBase):
         Raises `TypeError` for text, the first error of the upload when it has failed, and
         `TooLargeError` when the object cannot fit.
         """
-        view = _as_bytes(data)
+        view = as_bytes(data)
         self._refuse_if_closed()
         if self._dropped:  # a wrapper that is being collected empties its buffer into us
             return len(view)
@@ -134,10 +138,6 @@ class S3Writer(Discarding, io.RawIOBase):
         with self._lock:
             self._transfer.raise_if_failed()
 
-    def readinto(self, buffer: Any, /) -> NoReturn:
-        """Not for reading: raises `io.UnsupportedOperation`."""
-        raise io.UnsupportedOperation(f"{self.name} is open for writing: not readable")
-
     def close(self) -> None:
         """Publish the object, or clean up when that must not or cannot be; only the first counts.
 
@@ -149,7 +149,7 @@ class S3Writer(Discarding, io.RawIOBase):
         if self._is_forked():
             self._shut()
             return
-        with self._lock:
+        with self._alone():
             if self._door is not _Door.OPEN:
                 return
             unwinding = sys.exc_info()[1]
@@ -176,7 +176,7 @@ class S3Writer(Discarding, io.RawIOBase):
         published; `UncertainError` when nobody can know.
         """
         self._refuse_if_forked()
-        with self._lock:
+        with self._alone():
             already = self._transfer.result
             try:
                 return self._transfer.commit()
@@ -201,7 +201,7 @@ class S3Writer(Discarding, io.RawIOBase):
         self._refuse_if_forked()
         if self.mode == "ab":
             raise UsageError(f"{self!r}: appending cannot be suspended; commit() or discard() it")
-        with self._lock:
+        with self._alone():
             if self._is_shut():
                 raise ValueError(f"{self!r}: it is over, there is nothing to suspend")
             try:
@@ -214,7 +214,7 @@ class S3Writer(Discarding, io.RawIOBase):
 
     def _leave_in_spite_of(self, error: BaseException) -> None:
         """End as `suspend` does that has failed, or a flush before it."""
-        with self._lock:
+        with self._alone():
             try:
                 self._keep_in_spite_of(error)
             finally:
@@ -245,7 +245,7 @@ class S3Writer(Discarding, io.RawIOBase):
             self._shut()
             return
         self._cancel()
-        with self._lock:
+        with self._alone():
             try:
                 if self._keeper is None or on_purpose:
                     failed: S3StreamError | None = self._transfer.discard(patience)
@@ -290,8 +290,8 @@ class S3Writer(Discarding, io.RawIOBase):
         return self._transfer.peak_memory
 
     def __repr__(self) -> str:
-        store = f" at {self._store}" if self._store else ""
-        return f"<{type(self).__name__} {self.name}{store} {self._transfer.status}>"
+        store = f", store {self._store}" if self._store else ""
+        return f"<{type(self).__name__} {self.name} {self._transfer.status}{store}>"
 
     # -- how files end when nobody closes them
 
@@ -312,7 +312,7 @@ class S3Writer(Discarding, io.RawIOBase):
     def _prepare(self) -> bool:
         """Bring all to the store, for a commit that is to come; False after a discard."""
         self._refuse_if_forked()
-        with self._lock:
+        with self._alone():
             try:
                 prepared = self._transfer.prepare()
             except BaseException:
@@ -321,6 +321,26 @@ class S3Writer(Discarding, io.RawIOBase):
             if prepared and self._door is _Door.OPEN:
                 self._turn(_Door.SEALED)
             return prepared
+
+    def _refuse_to_hand_over(self) -> None:
+        if self.mode == "ab":
+            raise UsageError(
+                f"{self!r}: appending cannot be prepared, for what is there may be another object"
+                " by then; commit() or discard() it"
+            )
+        if self._keeper is not None:
+            raise UsageError(
+                f"{self!r}: a file that has a checkpoint, or was resumed, cannot be prepared, for"
+                " whoever takes it up would publish it alone; write it without checkpoint="
+            )
+
+    def _hand_over(self) -> PreparedUpload:
+        self._refuse_if_forked()
+        with self._lock:
+            try:
+                return self._transfer.hand_over()
+            finally:
+                self._shut()
 
     def _seal(self) -> None:
         try:
@@ -333,6 +353,13 @@ class S3Writer(Discarding, io.RawIOBase):
     def _cancel(self) -> None:
         if not self._is_shut():
             self._transfer.cancel()
+
+    def _interrupt(self) -> None:
+        if not self._is_shut():
+            self._transfer.interrupt()
+
+    def _say_opened_at(self, line: str) -> None:
+        self._opened_at = line
 
     def _abandon(self, why: str, seconds: float | None = None) -> None:
         """Discard where nobody could catch an error, and warn.
@@ -355,6 +382,7 @@ class S3Writer(Discarding, io.RawIOBase):
                 self._warn(why)
         finally:
             self._lock.release()
+            self._say_the_end()
 
     def _warn(self, why: str) -> None:
         became = "nothing was published"
@@ -366,11 +394,14 @@ class S3Writer(Discarding, io.RawIOBase):
         # RuntimeWarning, because ResourceWarning is hidden by default.
         warnings.warn(
             f"{became}: {self.name} (opened at {self._opened_at}, after"
-            f" {self._transfer.position:,} bytes and what was buffered): {why}; close() it, or"
+            f" {self._length():,} bytes and what was buffered): {why}; close() it, or"
             " commit() to publish whatever is being raised",
             RuntimeWarning,
             stacklevel=3,
         )
+
+    def _length(self) -> int:
+        return self._transfer.position
 
     def _turn(self, door: _Door) -> None:
         self._door = door
@@ -383,7 +414,21 @@ class S3Writer(Discarding, io.RawIOBase):
         self._handled_at_open = None
         endings.forget(self)
         if not self._is_forked():
-            self._transfer.end(f"{self.name} at {self._store}" if self._store else self.name)
+            self._transfer.end()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the lock; and when that is let go of, have the log say it if this was the end."""
+        lock: Any = self._lock
+        try:
+            with lock:
+                yield
+        finally:
+            if not self._has_face and not lock._is_owned():
+                self._say_the_end()
+
+    def _say_the_end(self) -> None:
+        self._transfer.say_the_end(f"{self.name} at {self._store}" if self._store else self.name)
 
     def _is_shut(self) -> bool:
         return self._door is _Door.SHUT
@@ -402,7 +447,7 @@ class S3Writer(Discarding, io.RawIOBase):
             self._refuse_if_forked()
 
 
-def _first_foreign_line() -> str:
+def first_foreign_line() -> str:
     """Find the file and line of the code that uses us, past ourselves and the wrappers we know."""
     frame = sys._getframe(1)
     while frame.f_back is not None:
@@ -413,7 +458,8 @@ def _first_foreign_line() -> str:
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
-def _as_bytes(data: Any) -> memoryview:
+def as_bytes(data: Any) -> memoryview:
+    """See any C-contiguous buffer as flat bytes; raises `TypeError` for text and what is none."""
     if isinstance(data, str):
         raise TypeError("a binary file takes bytes, not str: encode it, or open with mode 'w'")
     try:

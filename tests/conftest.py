@@ -11,13 +11,14 @@ import re
 import uuid
 from contextlib import ExitStack
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
 
 from tests import servers
 from tests.proxy import Proxy
+from tests.trees import TREE, file_system
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +41,8 @@ def pytest_configure() -> None:
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
 
 
-def _stores() -> list[str]:
+def asked_stores() -> list[str]:
+    """The names of the stores that were asked for."""
     asked = os.environ.get("S3STREAM_TEST_STORES", "seaweedfs,rclone")
     return list(servers.NAMES) if asked == "all" else [name.strip() for name in asked.split(",")]
 
@@ -74,7 +76,7 @@ def seaweedfs(server_named: Callable[[str], Server]) -> Server:
     return server_named("seaweedfs")
 
 
-@pytest.fixture(scope="session", params=_stores())
+@pytest.fixture(scope="session", params=asked_stores())
 def store(request: pytest.FixtureRequest, server_named: Callable[[str], Server]) -> Server:
     """Each store in turn."""
     return server_named(request.param)
@@ -104,3 +106,39 @@ def proxy(seaweedfs: Server) -> Iterator[Proxy]:
 def proxied(seaweedfs: Server, proxy: Proxy) -> Server:
     """SeaweedFS as seen through `proxy`."""
     return replace(seaweedfs, endpoint_url=proxy.url, https_url=None)
+
+
+@pytest.fixture
+def fs(store: Server) -> Any:
+    return file_system(store)
+
+
+@pytest.fixture
+def sea(seaweedfs: Server) -> Any:
+    """For what does not depend on the store."""
+    return file_system(seaweedfs)
+
+
+@pytest.fixture
+def root(bucket: str, key: str) -> str:
+    return f"{bucket}/{key}"
+
+
+@pytest.fixture
+def tree(store: Server, bucket: str, key: str) -> str:
+    """TREE at the store, put there by another client; where."""
+    for name, body in TREE.items():
+        store.client().put_object(Bucket=bucket, Key=f"{key}/{name}", Body=body)
+    return f"{bucket}/{key}"
+
+
+@pytest.fixture
+def new_bucket(store: Server, key: str) -> Iterator[str]:
+    """The name of a bucket that is not there; what a test leaves in it is removed."""
+    name = "s3stream-" + key.rpartition("-")[2]
+    yield name
+    client = store.client()
+    if name in [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]:
+        for found in client.list_objects_v2(Bucket=name).get("Contents", []):
+            client.delete_object(Bucket=name, Key=found["Key"])
+        client.delete_bucket(Bucket=name)

@@ -111,6 +111,10 @@ class Handle:
     def log(self) -> list[Exchange]:
         return self.line.proxy.log[self.began :]
 
+    @property
+    def exclusive(self) -> bool:
+        return "x" in self.options["mode"]
+
     def answered(self, *operations: str) -> list[int]:
         """What the store has answered such requests, heard or not."""
         return [x.store_status for x in self.log if x.operation in operations and x.store_status]
@@ -141,11 +145,11 @@ class Handle:
             self.error = error
             hit = {x.fault for x in self.log if x.fault and x.operation != ABORT}
             if isinstance(error, FileExistsError):
-                assert self.options["mode"] == "xb"
+                assert self.exclusive
                 assert there_was_one
             elif isinstance(error, (IntegrityError, UncertainError)):
                 # The store may have refused an exclusive create, and nobody has heard it.
-                unheard = self.options["mode"] == "xb" and there_was_one and LOST in hit
+                unheard = self.exclusive and there_was_one and LOST in hit
                 assert unheard or hit & {DENIED, DOWN, FLIPPED}, (error, hit)
             else:
                 assert hit & {DENIED, DOWN}, (error, hit)

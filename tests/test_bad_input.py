@@ -182,7 +182,25 @@ def test_an_unknown_option_for_reading_is_refused(
 
 @pytest.mark.parametrize(
     "mode",
-    ["rw", "wb+", "r+b", "wbt", "z", "", "b", "t", "wx", "ww", "wbb", "U", "wz", "w b"],
+    [
+        "rw",
+        "r+b",
+        "w+",
+        "a+b",
+        "wb++",
+        "+",
+        "wbt",
+        "z",
+        "",
+        "b",
+        "t",
+        "wx",
+        "ww",
+        "wbb",
+        "U",
+        "wz",
+        "w b",
+    ],
 )
 def test_a_mode_that_is_none_is_refused(
     mode: str, options: dict[str, Any], proxy: Proxy, uri: str

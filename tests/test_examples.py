@@ -9,9 +9,11 @@ import random
 import re
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import h5py
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
@@ -51,9 +53,23 @@ class Run:
 
     def __call__(self, script: str, *arguments: str, scheme: str = "s3", name: str = "") -> str:
         """Run a script to its end, which must be a good one; returns what it printed."""
-        url = f"{scheme}://{self._bucket}/{self._prefix}{name}"
-        done = subprocess.run(
-            [sys.executable, "-W", "error::RuntimeWarning", EXAMPLES / script, *arguments, url],
+        done = self._run(script, *arguments, f"{scheme}://{self._bucket}/{self._prefix}{name}")
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""
+        assert self.unfinished() == []
+        return done.stdout
+
+    def to_a_bad_end(self, script: str, *arguments: str) -> str:
+        """Run a script that has to fail; returns what it said of that."""
+        done = self._run(script, *arguments, f"s3://{self._bucket}/{self._prefix}")
+        assert done.returncode == 1, done.stderr
+        assert done.stdout == ""
+        assert self.unfinished() == []
+        return done.stderr
+
+    def _run(self, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-W", "error::RuntimeWarning", EXAMPLES / script, *arguments],
             env=self._environ,
             cwd=self.directory,
             capture_output=True,
@@ -61,10 +77,14 @@ class Run:
             timeout=120,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
-        assert done.stderr == ""
-        assert self.unfinished() == []
-        return done.stdout
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write an object that the example is to find."""
+        self._client.put_object(Bucket=self._bucket, Key=f"{self._prefix}/{name}", Body=data)
+
+    def uri(self, name: str) -> str:
+        """Of an object or a prefix there."""
+        return f"s3://{self._bucket}/{self._prefix}/{name}"
 
     def names(self) -> list[str]:
         """Keys of the objects there, without the prefix."""
@@ -150,6 +170,20 @@ def check_copy_large_file(run: Run) -> None:
     assert f"size={len(large)}, parts=5" in printed
 
 
+def check_dask_dataset(run: Run) -> None:
+    said = run.to_a_bad_end("dask_dataset.py", "2")
+    assert "RuntimeError: the task that writes file 2 has failed" in said
+    assert run.names() == []
+
+    printed = run("dask_dataset.py")
+    assert run.names() == [f"part-{number}.parquet" for number in range(4)]
+    for number in range(4):
+        table = pq.read_table(io.BytesIO(run.content(f"part-{number}.parquet")))
+        assert table["square"].to_pylist() == [n * n for n in range(100_000)]
+        assert table["file"].to_pylist() == [number] * 100_000
+    assert printed.count("parts=1") == 4
+
+
 def check_dask_workers(run: Run) -> None:
     printed = run("dask_workers.py", name="/squares.bin")
 
@@ -214,10 +248,67 @@ def check_streaming_uploader(run: Run) -> None:
     assert "broken.bin is not there: the source broke after 24 MiB" in printed
 
 
+def check_duckdb_parquet(run: Run) -> None:
+    printed = run("duckdb_parquet.py", scheme="s3stream")
+
+    quarters = [f"by_quarter/quarter={quarter}/data_0.parquet" for quarter in range(4)]
+    assert run.names() == [*quarters, "readings.parquet"]
+    table = pq.read_table(io.BytesIO(run.content("readings.parquet")))
+    assert table["n"].to_pylist() == list(range(100_000))
+    assert pq.read_table(io.BytesIO(run.content(quarters[3]))).num_rows == 25_000
+    assert "still there: [(25000, " in printed
+
+
+def check_arrays(run: Run) -> None:
+    printed = run("arrays.py", scheme="s3stream")
+
+    names = run.names()
+    assert "weather.h5" in names
+    assert {"weather.zarr/zarr.json", "weather.zarr/celsius/c/1/0"} <= set(names)
+    with h5py.File(io.BytesIO(run.content("weather.h5"))) as hdf:
+        assert hdf["celsius"].shape == (240, 3)
+    assert "hour: 480" in printed
+    assert "Schiphol" in printed
+
+
+def check_from_s3fs(run: Run) -> None:
+    printed = run("from_s3fs.py")
+
+    assert run.names() == ["again.csv", "moved.txt", "notes.txt"]
+    assert run.content("again.csv") == b"hour,count\n7,1\n"
+    assert (run.directory / "days" / "monday.csv").read_bytes().count(b"\n") == 10_001
+    assert "{'kind': 'note', 'year': '2026'}" in printed
+    assert "hand {'written-by': 'hand'}" in printed
+    assert f"{5 * MIB + 7}\n" in printed
+
+
+def check_backup(run: Run) -> None:
+    objects = {"a.txt": b"a", "deep/b.bin": random.Random(22).randbytes(6 * MIB), "c.tmp": b"no"}
+    for name, data in objects.items():
+        run.put(f"in/{name}", data)
+
+    printed = run("backup.py", run.uri("in/"), name="/out")
+
+    (archive,) = [name for name in run.names() if name.startswith("out/")]
+    assert re.fullmatch(r"out/\d{4}-\d\d-\d\d\.tar\.gz", archive)
+    with tarfile.open(fileobj=io.BytesIO(run.content(archive))) as tar:
+        names = tar.getnames()
+        (deep,) = [tar.extractfile(name) for name in names if name == "deep/b.bin"]
+        assert deep is not None
+        assert deep.read() == objects["deep/b.bin"]
+    assert names == ["a.txt", "deep/b.bin", ".s3stream-manifest/000001.jsonl"]
+    assert f"2 objects, {6 * MIB + 1:,} bytes, 0 skipped: verified" in printed
+
+
 CHECKS = {
+    "arrays.py": check_arrays,
+    "backup.py": check_backup,
     "by_hand.py": check_by_hand,
     "copy_large_file.py": check_copy_large_file,
+    "dask_dataset.py": check_dask_dataset,
     "dask_workers.py": check_dask_workers,
+    "duckdb_parquet.py": check_duckdb_parquet,
+    "from_s3fs.py": check_from_s3fs,
     "interrupted.py": check_interrupted,
     "pandas_parquet.py": check_pandas_parquet,
     "parallel_file.py": check_parallel_file,

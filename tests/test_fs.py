@@ -22,10 +22,9 @@ from hypothesis import strategies as st
 
 import s3stream
 from s3stream.options import MiB
-from tests.looking import content, uploads
+from tests.trees import TREE, assert_no_uploads, below, body_of, file_system, keys_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from tests.proxy import Proxy
@@ -33,83 +32,6 @@ if TYPE_CHECKING:
 
 PART = 5 * MiB
 MANY = 12 * MiB  # three parts
-
-TREE = {
-    "a.txt": b"a",
-    "b.csv": b"bb",
-    "one/c.txt": b"ccc",
-    "one/deep/d.txt": b"dddd",
-    "one/deep/e.csv": b"eeeee",
-    "two/f.txt": b"ffffff",
-    "two/empty": b"",
-}
-
-
-def file_system(server: Server, **options: Any) -> Any:
-    """A file system of the test's own, which no other test has listed anything with."""
-    return fsspec.filesystem(
-        "s3stream", skip_instance_cache=True, **server.storage_options(), **options
-    )
-
-
-@pytest.fixture
-def fs(store: Server) -> Any:
-    return file_system(store)
-
-
-@pytest.fixture
-def sea(seaweedfs: Server) -> Any:
-    """For what does not depend on the store."""
-    return file_system(seaweedfs)
-
-
-@pytest.fixture
-def root(bucket: str, key: str) -> str:
-    return f"{bucket}/{key}"
-
-
-@pytest.fixture
-def tree(store: Server, bucket: str, key: str) -> str:
-    """TREE at the store, put there by another client; where."""
-    for name, body in TREE.items():
-        store.client().put_object(Bucket=bucket, Key=f"{key}/{name}", Body=body)
-    return f"{bucket}/{key}"
-
-
-@pytest.fixture
-def new_bucket(store: Server, key: str) -> Iterator[str]:
-    """The name of a bucket that is not there; what a test leaves in it is removed."""
-    name = "s3stream-" + key.rpartition("-")[2]
-    yield name
-    client = store.client()
-    if name in [bucket["Name"] for bucket in client.list_buckets()["Buckets"]]:
-        for found in client.list_objects_v2(Bucket=name).get("Contents", []):
-            client.delete_object(Bucket=name, Key=found["Key"])
-        client.delete_bucket(Bucket=name)
-
-
-def keys_of(server: Server, path: str) -> set[str]:
-    """The keys below `path`, relative to it, as another client sees them."""
-    bucket, _, key = path.partition("/")
-    pages = server.client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key)
-    found = (entry["Key"] for page in pages for entry in page.get("Contents", ()))
-    return {name[len(key) + 1 :] for name in found}
-
-
-def body_of(server: Server, path: str) -> bytes:
-    bucket, _, key = path.partition("/")
-    return content(server, bucket, key)
-
-
-def assert_no_uploads(server: Server, path: str, *names: str) -> None:
-    bucket, _, key = path.partition("/")
-    for name in names:
-        assert uploads(server, bucket, f"{key}/{name}") == []
-
-
-def below(root: str, *names: str) -> list[str]:
-    return [f"{root}/{name}" for name in names]
-
 
 # --- found by fsspec -----------------------------------------------------------------------------
 
@@ -169,7 +91,7 @@ def test_paths_are_taken_with_either_scheme_and_with_none(fs: Any, root: str) ->
 
 def test_ls_shows_one_level(fs: Any, tree: str) -> None:
     assert fs.ls(tree, detail=False) == below(tree, "a.txt", "b.csv", "one", "two")
-    entries = {entry["name"]: entry for entry in fs.ls(f"s3stream://{tree}/")}
+    entries = {entry["name"]: entry for entry in fs.ls(f"s3stream://{tree}/", detail=True)}
     assert entries[f"{tree}/b.csv"]["type"] == "file"
     assert entries[f"{tree}/b.csv"]["size"] == 2
     assert entries[f"{tree}/one"]["type"] == "directory"
@@ -186,7 +108,7 @@ def test_ls_of_a_level_below_one_that_is_kept_shows_what_is_in_it(fs: Any, tree:
 
 
 def test_ls_of_an_object_shows_the_object(fs: Any, tree: str) -> None:
-    (entry,) = fs.ls(f"{tree}/one/c.txt")
+    (entry,) = fs.ls(f"{tree}/one/c.txt", detail=True)
     assert (entry["name"], entry["size"], entry["type"]) == (f"{tree}/one/c.txt", 3, "file")
 
 
@@ -195,7 +117,7 @@ def test_ls_without_a_bucket_shows_the_buckets(fs: Any, bucket: str, new_bucket:
     assert new_bucket not in fs.ls("s3stream://", detail=False)
     fs.mkdir(new_bucket)
     assert new_bucket in fs.ls("", detail=False)
-    assert {entry["type"] for entry in fs.ls("")} == {"directory"}
+    assert {entry["type"] for entry in fs.ls("", detail=True)} == {"directory"}
 
 
 @pytest.mark.parametrize("path", ["{root}", "{root}/x", "no-such-bucket-at-all"])
@@ -207,10 +129,11 @@ def test_ls_of_what_is_not_there_is_file_not_found(fs: Any, root: str, path: str
 
 
 def test_what_a_caller_does_to_a_listing_does_not_change_the_next(fs: Any, tree: str) -> None:
-    first = fs.ls(tree)
+    first = fs.ls(tree, detail=True)
     first[0]["size"] = -1
     first.clear()
-    assert [entry["size"] for entry in fs.ls(tree) if entry["type"] == "file"] == [1, 2]
+    again = fs.ls(tree, detail=True)
+    assert [entry["size"] for entry in again if entry["type"] == "file"] == [1, 2]
 
 
 def test_info_tells_objects_prefixes_and_buckets_apart(fs: Any, tree: str, bucket: str) -> None:
@@ -472,7 +395,7 @@ def test_a_new_directory_shows_in_a_kept_listing(fs: Any, store: Server, tree: s
     bucket, _, key = tree.partition("/")
     seen = store.client().list_objects_v2(Bucket=bucket, Prefix=f"{key}/", Delimiter="/")
     prefixes = [f"{bucket}/{entry['Prefix']}".rstrip("/") for entry in seen["CommonPrefixes"]]
-    entries = fs.ls(tree)
+    entries = fs.ls(tree, detail=True)
     assert [entry["name"] for entry in entries if entry["type"] == "directory"] == prefixes
 
 
@@ -581,7 +504,9 @@ def test_rm_recursive_of_a_bucket_removes_it_with_all_in_it(
 def test_folders_are_made_and_removed_without_a_trace(fs: Any, store: Server, tree: str) -> None:
     fs.mkdir(f"{tree}/new")
     fs.makedirs(f"{tree}/newer/still", exist_ok=True)
-    fs.rmdir(f"{tree}/two")  # not empty: stays
+    fs.rmdir(f"{tree}/newer/still")
+    with pytest.raises(FileExistsError, match="not empty"):
+        fs.rmdir(f"{tree}/two")
     assert keys_of(store, tree) == TREE.keys()
 
 

@@ -166,3 +166,28 @@ def test_an_interrupted_write_discards_within_the_grace(
     wait_for_threads(key)
     assert not exists(seaweedfs, bucket, key)
     assert uploads(seaweedfs, bucket, key) == []
+
+
+def test_an_interrupted_close_of_a_file_that_seeks_discards_within_the_grace(
+    seaweedfs: Server,
+    proxied: Server,
+    proxy: Proxy,
+    bucket: str,
+    key: str,
+    interrupt_when_held: Callable[[str, Hold, bool], threading.Thread],
+) -> None:
+    options = proxied.storage_options()
+    file = s3stream.open(
+        f"s3://{bucket}/{key}", "w+b", part_size=PART, max_concurrency=1, **options
+    )
+    file.write(bytes_of(10 * PART))
+    hold = Hold()
+    interrupter = interrupt_when_held("UploadPart", hold, False)
+    with pytest.raises(KeyboardInterrupt):
+        file.close()
+    interrupter.join()
+    assert proxy.injected
+    hold.event.set()
+    proxy.wait_for("AbortMultipartUpload", 2)
+    wait_for_threads(key)
+    assert_nothing(seaweedfs, bucket, key)

@@ -515,12 +515,16 @@ def test_an_interrupted_complete_is_uncertain_until_it_is_asked_again(
     assert uploads(seaweedfs, bucket, key) == []
 
 
+@pytest.mark.parametrize("then", ["lost", "refused"])
 def test_what_nobody_can_know_is_uncertain_and_left_alone(
-    seaweedfs: Server, proxied: Server, proxy: Proxy, bucket: str, key: str
+    seaweedfs: Server, proxied: Server, proxy: Proxy, bucket: str, key: str, then: str
 ) -> None:
     upload = create(proxied, bucket, key, config_kwargs=FEW_RETRIES)
     send(upload, 1)
-    proxy.inject("CompleteMultipartUpload", LoseAnswer(), times=None)
+    proxy.inject("CompleteMultipartUpload", LoseAnswer(), times=1)
+    # A refusal of the second attempt says nothing of the first.
+    second = LoseAnswer() if then == "lost" else Answer(403, "AccessDenied")
+    proxy.inject("CompleteMultipartUpload", second, times=None)
     proxy.inject("HeadObject", Answer(403, "AccessDenied"), times=None)
     with pytest.raises(UncertainError) as caught:
         upload.complete()

@@ -159,7 +159,7 @@ KEPT = {
 def on_its_server(name: str) -> Any:
     """A case of KEPT; SeaweedFS is always there, another server when it was asked for."""
     server = KEPT[name].server
-    absent = server not in {"seaweedfs", *conftest._stores()}
+    absent = server not in {"seaweedfs", *conftest.asked_stores()}
     reason = f"only {server} keeps it, and S3STREAM_TEST_STORES does not ask for {server}"
     return pytest.param(name, marks=[pytest.mark.skipif(absent, reason=reason)])
 

@@ -333,7 +333,7 @@ def test_a_client_is_as_it_is_and_the_options_count(
         file.write(DATA)
     sizes = [x.size for x in proxy.of("UploadPart") if x.path.endswith("-2")]
     assert sorted(sizes)[1:] == [5 * MiB] * 4
-    assert "at generic" in repr(file)  # not what another one was told
+    assert ", store generic>" in repr(file)  # not what another one was told
     assert content(seaweedfs, bucket, f"{key}-2") == DATA
 
 
@@ -342,7 +342,7 @@ def test_repr_and_log_say_which(
 ) -> None:
     caplog.set_level(logging.INFO, "s3stream")
     file = s3stream.open(f"s3://{bucket}/{key}", store="r2", **seaweedfs.storage_options())
-    assert f"s3://{bucket}/{key} at r2 fresh" in repr(file)
+    assert ", store r2>" in repr(file)
     file.discard()
     said = [record.getMessage() for record in caplog.records if record.name == "s3stream"]
     assert any(f"s3://{bucket}/{key} at r2: discarded" in line for line in said)

@@ -45,11 +45,15 @@ ROOMS = {
     "parts": Room("errors options plan", "mmap"),  # mmap: the type of a spooled body
     "state": Room("checksums errors"),
     "manifest": Room("errors state"),
+    "prepared": Room("state"),
     "checkpoint": Room("errors options state"),
     "predecessor": Room("errors options state"),
+    "naming": Room("errors"),
+    "inventory": Room("errors naming options"),
     # local files
     "regions": Room("errors", "io os"),
     "source": Room("errors options", "io os pathlib stat"),
+    "draft": Room("errors options", "os tempfile"),
     # threads
     "waiting": Room("errors", "threading time"),
     "meter": Room("errors stats waiting", "logging threading"),
@@ -57,12 +61,14 @@ ROOMS = {
     "budget": Room("errors", "os threading weakref"),
     "memory": Room("budget errors waiting", "mmap os tempfile"),
     "sender": Room("pace waiting", "threading"),
+    "ahead": Room("budget options pace sender waiting", "threading"),
+    "steps": Room("sender", "asyncio contextvars threading"),
     "heartbeat": Room("", "os threading weakref"),
     "endings": Room("", "atexit os signal sys threading time warnings weakref"),
     # boto3; its modules may import each other
     "store": Room(
         "checksums errors meter options pace parts predecessor profiles regions state waiting",
-        "boto3 botocore email.utils logging mimetypes threading time urllib urllib3 warnings"
+        "boto3 botocore email.utils logging mimetypes mmap threading time urllib urllib3 warnings"
         " weakref",
     ),
     # what outlives a writer
@@ -75,37 +81,51 @@ ROOMS = {
     ),
     # shell
     "cleanup": Room("endings errors sender store", "threading warnings"),
-    "discarding": Room("cleanup errors"),
+    "discarding": Room("cleanup errors prepared"),
+    "oneway": Room("", "io"),
     "carrier": Room(
-        "beside checkpoint errors memory meter options parts predecessor sender state store waiting"
+        "beside checkpoint errors memory meter options parts predecessor prepared sender state"
+        " store waiting"
     ),
     "transfer": Room(
-        "carrier checkpoint cleanup errors meter options parts plan predecessor state stats"
+        "carrier checkpoint cleanup errors meter options parts plan predecessor prepared state"
+        " stats"
     ),
+    "completing": Room("errors manifest state store"),
     "writer": Room(
-        "carrier checkpoint cleanup discarding endings errors options predecessor state stats"
-        " transfer",
+        "carrier checkpoint cleanup discarding endings errors oneway options predecessor prepared"
+        " state stats transfer",
         "io os sys threading warnings",
     ),
+    "seekable": Room("draft errors options state writer"),
     # adapters
+    "modes": Room("errors", "fsspec.compression fsspec.core warnings"),
     "files": Room(
-        "checkpoint cleanup discarding errors options state stats writer",
-        "fsspec.compression fsspec.core io threading warnings",
+        "checkpoint cleanup discarding oneway options prepared seekable state stats writer",
+        "fsspec.compression io threading",
     ),
     "transaction": Room("cleanup errors files", "fsspec.transaction"),
     "fs": Room(
-        "errors files options predecessor profiles store transaction uri writer",
-        "fsspec os pathlib",
+        "errors files modes options predecessor profiles seekable store transaction uri writer",
+        "fsspec glob os pathlib",
     ),
+    "registering": Room("errors fs uri", "fsspec.registry"),
     "resuming": Room(
         "beside carrier checkpoint errors files fs journal keeping lock options state writer",
         "os",
     ),
-    "opening": Room("errors files fs lock options resuming store uri writer"),
+    "opening": Room("errors files fs lock modes options resuming store uri writer"),
+    "asynchronous": Room(
+        "errors files modes opening options sender state stats steps uri writer",
+        "asyncio logging sys warnings",
+    ),
+    "paths": Room("", "fsspec upath"),
     "uploads": Room("errors fs store"),
     "multipart": Room(
-        "checksums errors fs manifest options regions state store uri", "os threading"
+        "checksums completing errors fs options regions state store uri", "os threading"
     ),
+    "members": Room("cleanup completing errors fs prepared sender state store"),
+    "dataset": Room("errors fs members prepared state"),
     "sending": Room(
         "checkpoint checksums cleanup endings errors fs keeping manifest meter multipart options"
         " regions sender source state store waiting"
@@ -114,9 +134,15 @@ ROOMS = {
         "checkpoint errors fs journal keeping lock multipart options plan sending source state",
         "os",
     ),
+    "archiving": Room(
+        "ahead errors files fs inventory naming opening options pace state store uri waiting",
+        "fsspec.callbacks fsspec.core gzip io logging mmap os pathlib tarfile zipfile zlib"
+        " zstandard",
+    ),
     "__init__": Room(
-        "budget checkpoint endings errors files fs multipart opening options resuming sendfile"
-        " state stats uploads writer"
+        "archiving asynchronous budget checkpoint dataset endings errors files fs inventory"
+        " multipart opening options prepared registering resuming sendfile state stats uploads"
+        " writer"
     ),
     "tus": Room(
         "beside checkpoint errors fs heartbeat keeping lock memory options resuming state store"
@@ -126,7 +152,7 @@ ROOMS = {
     ),
     # the command line stands on what `import s3stream` offers
     "cli": Room(
-        "__init__ checksums errors plan tus uri",
+        "__init__ checksums errors journal plan tus uri",
         "argparse atexit glob importlib logging os pathlib select signal socket stat subprocess sys"
         " threading time uvicorn warnings",
     ),
@@ -142,8 +168,11 @@ PURE = (
     "parts",
     "state",
     "manifest",
+    "prepared",
     "checkpoint",
     "predecessor",
+    "naming",
+    "inventory",
     "profiles",
     "stats",
 )
@@ -153,6 +182,7 @@ HARMLESS = frozenset(
     [
         "__future__",
         "abc",
+        "array",
         "base64",
         "bisect",
         "codecs",
@@ -164,6 +194,7 @@ HARMLESS = frozenset(
         "difflib",
         "enum",
         "errno",
+        "fnmatch",
         "functools",
         "hashlib",
         "itertools",
@@ -172,6 +203,7 @@ HARMLESS = frozenset(
         "operator",
         "re",
         "string",
+        "struct",
         "types",
         "typing",
         "uuid",
@@ -287,6 +319,7 @@ def test_few_rooms_know_threads_and_one_knows_boto3() -> None:
     }
     assert knowing == {
         "threading": {
+            "ahead",
             "budget",
             "cleanup",
             "cli",
@@ -299,6 +332,7 @@ def test_few_rooms_know_threads_and_one_knows_boto3() -> None:
             "multipart",
             "pace",
             "sender",
+            "steps",
             "store",
             "tus",
             "waiting",
@@ -306,7 +340,7 @@ def test_few_rooms_know_threads_and_one_knows_boto3() -> None:
         },
         "boto3": {"store"},
         "botocore": {"store"},
-        "asyncio": {"tus"},
+        "asyncio": {"asynchronous", "steps", "tus"},
         "concurrent.futures": {"tus"},
         "socket": {"cli"},
         "time": {"cli", "endings", "lock", "store", "tus", "waiting"},

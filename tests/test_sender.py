@@ -163,7 +163,7 @@ def test_a_cancellation_ends_a_wait_for_a_place_and_for_the_end() -> None:
     with pytest.raises(S3StreamError, match="discarded while it was written to"):
         sender.submit(lambda: True)
     with pytest.raises(S3StreamError, match="discarded"):
-        sender.settle(cancellable=True)
+        sender.settle(cancellation=cancellation)
     assert sender.settle(0) is False  # a wait that does not look at it
     leave.set()
     assert sender.settle(PATIENCE)

@@ -6,9 +6,11 @@ Waits are not timed: a test waits until a clock has moved, or sees that it stand
 from __future__ import annotations
 
 import gc
+import itertools
 import logging
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -574,6 +576,53 @@ def test_one_line_at_info_says_how_it_ended(
     assert capfd.readouterr() == ("", "")
 
 
+FACES: dict[str, tuple[str, dict[str, Any]]] = {
+    "raw": ("wb", {"buffering": 0}),
+    "buffered": ("wb", {}),
+    "text": ("w", {}),
+    "compressed": ("wb", {"compression": "gzip"}),
+}
+ENDS = ("close", "commit", "discard", "__exit__")
+
+
+@pytest.mark.parametrize(
+    ("face", "end"),
+    [*itertools.product(FACES, ENDS), ("raw", "suspend"), ("buffered", "suspend")],
+)
+def test_no_lock_is_held_meanwhile_for_the_log_may_be_written_to_the_file(
+    seaweedfs: Server, bucket: str, key: str, face: str, end: str
+) -> None:
+    mode, more = FACES[face]
+    file = start(seaweedfs, bucket, key, mode, **more)
+
+    def use() -> None:
+        with suppress(ValueError):  # it is closed
+            file.write("x" if mode == "w" else b"x")
+        file.discard()
+
+    class Asking(logging.Handler):
+        """Asks, on another thread, whether the file can be used."""
+
+        def emit(self, record: logging.LogRecord) -> None:
+            if key in record.getMessage():
+                with running(use):
+                    found.append(record.getMessage())
+
+    found: list[str] = []
+    handler, log = Asking(logging.INFO), logging.getLogger("s3stream")
+    before = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        file.write("text" if mode == "w" else b"text")
+        arguments = (ValueError, ValueError(), None) if end == "__exit__" else ()
+        getattr(file, end)(*arguments)
+    finally:
+        log.setLevel(before)
+        log.removeHandler(handler)
+    assert len(found) == 1
+
+
 def test_a_file_that_nobody_closes_has_its_line_too(
     seaweedfs: Server, bucket: str, key: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -671,6 +720,6 @@ def test_a_meter_tells_each_byte_once_and_no_size_twice() -> None:
     seen = meter.read(9, 2, tally)
     assert (seen.bytes, seen.parts, seen.retries, seen.throttled) == (9, 2, 1, 2)
     assert seen.producer_waited == 0
-    meter.end("it", "published", seen)
+    meter.end("published", seen)
     tally.retry()
     assert meter.read(10, 3, tally) == seen

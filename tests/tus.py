@@ -83,6 +83,7 @@ class Client:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.seconds = SECONDS
 
     def request(
         self,
@@ -94,7 +95,7 @@ class Client:
     ) -> Reply:
         """Any request; names of headers may have an underscore for each hyphen. "" sends none."""
         parts = urlsplit(urljoin(self.url, url))
-        connection = http.client.HTTPConnection(parts.netloc, timeout=SECONDS)
+        connection = http.client.HTTPConnection(parts.netloc, timeout=self.seconds)
         try:
             said = {**VERSION, **(headers or {}), **_hyphened(more)}
             said = {name: value for name, value in said.items() if value}
@@ -160,7 +161,7 @@ class Client:
             "Content-Length": str(size),
             **_hyphened(headers),
         }
-        sock = socket.create_connection((parts.hostname or "", parts.port or 80), SECONDS)
+        sock = socket.create_connection((parts.hostname or "", parts.port or 80), self.seconds)
         lines = "".join(f"{name}: {value}\r\n" for name, value in said.items() if value)
         sock.sendall(f"{method} {parts.path} HTTP/1.1\r\n{lines}\r\n".encode() + first)
         return Half(sock)

@@ -100,6 +100,11 @@ def exits_small() -> None:
     KEPT[0].write(b"little")
 
 
+def exits_seekable() -> None:
+    KEPT.append(victim(mode="w+b"))
+    KEPT[0].write(DATA + b"a rest in the buffer")
+
+
 def exits_while_another_thread_is_blocked() -> None:
     started = threading.Event()
 
@@ -162,7 +167,11 @@ def _tell_and_wait() -> None:
 def is_terminated() -> None:
     s3stream.discard_on_sigterm()
     s3stream.discard_on_sigterm()  # twice is once
-    files = [victim(), s3stream.open(URI + "-other", part_size=PART, **OPTIONS)]
+    files: list[Any] = [
+        victim(),
+        s3stream.open(URI + "-other", part_size=PART, **OPTIONS),
+        s3stream.open(URI + "-seekable", "w+b", **OPTIONS),
+    ]
     for file in files:
         file.write(DATA)
     _tell_and_wait()
@@ -316,6 +325,60 @@ def forks_and_writes() -> None:
         os._exit(6)
 
     _fork(child, buffering=0)
+
+
+def forks_and_goes_back() -> None:
+    """The position of the temporary file is one for both processes."""
+
+    def child(file: Any) -> None:
+        for action in (
+            lambda: file.seek(0),
+            lambda: file.read(1),
+            lambda: file.write(b"x"),
+            file.truncate,
+            file.fileno,
+            file.tell,
+            file.commit,
+        ):
+            try:
+                action()
+            except s3stream.S3StreamError as error:  # noqa: PERF203 - each is to be refused
+                print("refused:", error, flush=True)
+        file.close()
+        os._exit(6)
+
+    _fork(child, mode="w+b", buffering=0)
+
+
+def forks_seekable_without_with() -> None:
+    file = victim(mode="w+b")
+    file.write(DATA + b"buffered")
+    pid = os.fork()
+    if pid == 0:
+        sys.exit(8)  # with all that comes with it: atexit, garbage collection
+    _, status = os.waitpid(pid, 0)
+    print("child ended with", os.waitstatus_to_exitcode(status), flush=True)
+    file.close()
+
+
+def forks_with_a_foreign_random_buffer() -> None:
+    """What the child's buffer does when it is collected must not move the parent's position."""
+    file = io.BufferedRandom(victim(mode="w+b", buffering=0))
+    for piece in (DATA, b"buffered"):
+        file.write(piece)
+    pid = os.fork()
+    if pid == 0:
+        sys.exit(8)
+    os.waitpid(pid, 0)
+    file.seek(len(DATA) - 1)
+    file.read(1)  # and some more, ahead
+    pid = os.fork()
+    if pid == 0:
+        sys.exit(8)
+    _, status = os.waitpid(pid, 0)
+    print("child ended with", os.waitstatus_to_exitcode(status), flush=True)
+    file.write(b"b")
+    file.close()
 
 
 def forks_without_with() -> None:

@@ -12,6 +12,7 @@ import s3stream
 
 from ..checksums import ALGORITHMS
 from ..errors import UsageError, add_note
+from ..journal import Journal
 from .parsing import Parser, add_connection
 from .signals import Stopped
 from .streams import copy, pieces, size_ahead, standard_input
@@ -140,7 +141,8 @@ def _pass_over(source: int, offset: int, path: str) -> None:
 
     Raises `UsageError` where it is not: the object would be two halves of different things.
     """
-    checkpoint = s3stream.Checkpoint.from_json(Path(path).read_text(encoding="utf-8"))
+    checkpoint = Journal(path).read()
+    assert checkpoint is not None  # noqa: S101 - the file that goes on from it was just opened
     algorithm = ALGORITHMS.get(checkpoint.options["checksum"])
     begin = 0
     for part in checkpoint.firm:

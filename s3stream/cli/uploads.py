@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from argparse import Namespace
 from datetime import timedelta
-from pathlib import Path
 
 import s3stream
 
-from ..errors import UsageError
+from ..errors import NotFoundError, UsageError
+from ..journal import Journal
 from ..uri import split_path
 from .bar import clock
 from .parsing import Parser, add_connection, connection, duration, size, whole_number
@@ -93,7 +93,9 @@ def _abort(options: Namespace, voice: Voice) -> int:
 
 def _resume(options: Namespace, voice: Voice) -> int:
     report = Report(voice)
-    checkpoint = s3stream.Checkpoint.from_json(Path(options.checkpoint).read_text(encoding="utf-8"))
+    checkpoint = Journal(options.checkpoint).read()
+    if checkpoint is None:
+        raise NotFoundError(f"{options.checkpoint}: there is no such checkpoint")
     uri = f"s3://{checkpoint.bucket}/{checkpoint.key}"
     chosen = connection(options) | {
         "checkpoint": options.checkpoint,

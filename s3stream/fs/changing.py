@@ -1,51 +1,25 @@
-"""Changing what is there: buckets made and removed, objects deleted and copied at the store.
+"""Changing what is there: objects deleted, copied and merged at the store.
 
 No byte of an object passes through here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ..errors import AlreadyExistsError, NotFoundError, PrefixError
-from ..uri import split_path
-from .opening import Opening
+from ..errors import NotFoundError, PrefixError, UsageError
+from .buckets import BucketKeeping
 
 
-class Changing(Opening):
-    """A file system whose objects and buckets can be copied and removed."""
-
-    def mkdir(self, path: str, create_parents: bool = True, **kwargs: Any) -> None:
-        """Create a bucket; below one there is nothing to create, S3 has no folders."""
-        bucket, key = split_path(self._strip_protocol(path))
-        if not key:
-            self._objects().create_bucket(bucket)
-            self.invalidate_cache()
-
-    def makedirs(self, path: str, exist_ok: bool = False) -> None:
-        """Create the bucket where the path is one; `exist_ok` as in `os.makedirs`."""
-        bucket, key = split_path(self._strip_protocol(path))
-        # Asked first: a bucket that is there needs no right to create one, and some stores answer
-        # the creation of one that is there as if they had done it.
-        if key:
-            return
-        if not self._objects().has_bucket(bucket):
-            self.mkdir(path)
-        elif not exist_ok:
-            raise AlreadyExistsError("there is a bucket of this name already", bucket=bucket)
-
-    def rmdir(self, path: str) -> None:
-        """Delete an empty bucket; a prefix goes with its last object."""
-        bucket, key = split_path(self._strip_protocol(path))
-        if not key:
-            self._objects().delete_bucket(bucket)
-            self.invalidate_cache()
+class Changing(BucketKeeping):
+    """A file system whose objects can be deleted, copied and merged."""
 
     def rm_file(self, path: str) -> None:
         """Delete one object."""
-        bucket, key = split_path(self._strip_protocol(path))
-        self._objects().delete(bucket, key)
-        self._forget(f"{bucket}/{key}")
+        place = self._changeable(path)
+        self._objects().delete(place.bucket, place.key)
+        self._forget(f"{place.bucket}/{place.key}")
 
     _rm = rm_file
 
@@ -53,29 +27,55 @@ class Changing(Opening):
         """Delete objects, with `recursive` all below a prefix, a thousand a request.
 
         Raises `NotFoundError` when there is nothing of that name, `PrefixError` for a prefix
-        without `recursive`. Of a list of names none is looked at before: that were a request each.
+        without `recursive`, and the store's first refusal when all have been tried. Of a list of
+        names none is looked at before: that were a request each.
         """
-        by_bucket: dict[str, list[str]] = {}
-        emptied = set()
+        objects: list[tuple[str, str]] = []
+        emptied = []
         for name in self.expand_path(path):
-            bucket, key = split_path(name)
-            keys = by_bucket.setdefault(bucket, [])
+            place = self._changeable(name)
             if recursive and maxdepth is None:
-                keys += self._all_at(bucket, key)
-                emptied |= set() if key else {bucket}
+                objects += [(place.bucket, key) for key in self._all_at(place.bucket, place.key)]
+                emptied += [] if place.key else [place.bucket]
             elif recursive:
-                keys += [split_path(found)[1] for found in self.find(name, maxdepth)]
+                objects += map(self._key_of, self.find(name, maxdepth))
             else:
                 if not isinstance(path, list) and self.info(name)["type"] == "directory":
                     raise PrefixError(
-                        "a prefix: recursive=True deletes all below it", bucket=bucket, key=key
+                        "a prefix: recursive=True deletes all below it", **place.where
                     )
-                keys.append(key)
-        for bucket, keys in by_bucket.items():
-            self._objects().delete_many(bucket, keys)
-            if bucket in emptied:
-                self._objects().delete_bucket(bucket)
+                objects.append(self._key_of(name))
+        self._delete(objects)
+        for bucket in emptied:
+            self._buckets().delete(bucket)
         self.invalidate_cache()
+
+    def bulk_delete(self, pathlist: Sequence[str], **kwargs: Any) -> None:
+        """Delete any number of objects, a thousand a request; `kwargs` are S3's own parameters.
+
+        One that is not there is deleted already. Raises the store's first refusal when all have
+        been tried.
+        """
+        if isinstance(pathlist, str):
+            raise UsageError(f"{pathlist!r}: expected a list of paths")
+        self._delete(map(self._key_of, pathlist), kwargs)
+        self.invalidate_cache()
+
+    def _key_of(self, path: str) -> tuple[str, str]:
+        place = self._changeable(path)
+        if not place.key:
+            raise UsageError(f"{path!r} names a bucket, not an object")
+        return place.bucket, place.key
+
+    def _delete(
+        self, objects: Iterable[tuple[str, str]], given: dict[str, Any] | None = None
+    ) -> None:
+        by_bucket: dict[str, list[str]] = {}
+        for bucket, key in objects:
+            by_bucket.setdefault(bucket, []).append(key)
+        store = self._objects(self._with(given or {}))
+        for bucket, keys in by_bucket.items():
+            store.delete_many(bucket, keys)
 
     def _all_at(self, bucket: str, key: str) -> list[str]:
         """The keys of the object itself and of all below it, console-made folders too."""
@@ -89,11 +89,34 @@ class Changing(Opening):
                     raise
         return keys
 
-    def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
-        """Copy an object at the store, of any size."""
-        source = split_path(self._strip_protocol(path1))
-        dest = split_path(self._strip_protocol(path2))
-        if self.isdir(path1) and not self.isfile(path1):
-            return  # there are no folders to copy
-        self._objects().copy(source, dest)
-        self._forget("/".join(dest))
+    def cp_file(
+        self, path1: str, path2: str, preserve_etag: bool | None = None, **kwargs: Any
+    ) -> None:
+        """Copy an object, or a version of one, at the store, of any size.
+
+        Its metadata, content type and tags go along; storage class, encryption and ACL are those
+        of a new object. `kwargs` are S3's own parameters (`StorageClass=`, or `Metadata=` with
+        `MetadataDirective="REPLACE"`). A prefix is passed over: S3 has no folders to copy.
+        """
+        if preserve_etag:
+            raise UsageError("preserve_etag=True: what ETag a copy has is the store's to choose")
+        source, dest = self._place(path1), self._changeable(path2)
+        try:
+            self._copies(self._with(kwargs)).copy(source, dest)
+        except NotFoundError:
+            if not self.isdir(path1):
+                raise
+        self._forget(f"{dest.bucket}/{dest.key}")
+
+    def merge(self, path: str, filelist: Sequence[str], **kwargs: Any) -> None:
+        """Make one object of several at the store, in their order; they stay as they are.
+
+        All but the last need 5 MiB (`min_part_size`), since the store copies them as parts:
+        `UsageError` before anything is begun. `kwargs` are S3's own parameters of the new object.
+        Nothing of the metadata goes along.
+        """
+        if isinstance(filelist, str):
+            raise UsageError(f"filelist={filelist!r}: expected a list of paths")
+        dest = self._changeable(path)
+        self._copies(self._with(kwargs)).merge([self._place(name) for name in filelist], dest)
+        self._forget(f"{dest.bucket}/{dest.key}")

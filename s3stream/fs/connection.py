@@ -12,12 +12,14 @@ from typing import Any
 
 from fsspec.spec import AbstractFileSystem
 
+from .. import uri
 from ..errors import UsageError
 from ..options import OPTION_NAMES, WriteOptions
 from ..profiles import GENERIC, profile_at, profile_named, with_defaults
-from ..store import CONNECTION_OPTIONS, Objects, connect
-from ..uri import split_path
-from .names import FSSPEC_OPTIONS, refuse_unknown
+from ..store import CONNECTION_OPTIONS, Buckets, Copies, Facets, Objects, Place, connect
+from .names import FSSPEC_OPTIONS, S3FS_OPTIONS, check_reading, refuse_unknown
+
+_VERSION = "?versionId="
 
 
 class Connected(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no types
@@ -31,10 +33,15 @@ class Connected(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no type
         client: Any = None,
         store: str | None = None,
         s3_additional_kwargs: Mapping[str, Any] | None = None,
+        default_block_size: int | None = None,
+        default_cache_type: str = "readahead",
+        default_fill_cache: bool = True,
+        requester_pays: bool = False,
+        version_aware: bool = False,
         **options: Any,
     ) -> None:
         named = None if store is None else profile_named(store)
-        known = {*CONNECTION_OPTIONS, *OPTION_NAMES, *FSSPEC_OPTIONS}
+        known = {*CONNECTION_OPTIONS, *OPTION_NAMES, *FSSPEC_OPTIONS, *S3FS_OPTIONS}
         # S3's own parameters begin with a capital, ours never do.
         by_name = {name: options.pop(name) for name in list(options) if name[:1].isupper()}
         for name in options:
@@ -43,13 +50,23 @@ class Connected(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no type
         if client is not None and ours:
             raise UsageError(f"client= brings its own connection: drop {', '.join(ours)}")
         writing = {name: options.pop(name) for name in OPTION_NAMES if name in options}
+        if options.pop("fixed_upload_size", False):
+            writing.setdefault("equal_parts", True)
+        # Botocore follows a bucket to its region and remembers it, whatever is said here.
+        options.pop("cache_regions", None)
+        check_reading(default_block_size, default_cache_type)
         super().__init__(**options)
         self._connection = ours
         self._writing = writing
+        self.default_block_size = default_block_size
+        self.default_cache_type = default_cache_type
+        self.default_fill_cache = default_fill_cache
+        self.requester_pays = requester_pays
+        self.version_aware = version_aware
         parameters = {} if s3_additional_kwargs is None else s3_additional_kwargs
         WriteOptions(**with_defaults(named or GENERIC, writing), s3_additional_kwargs=parameters)
-        WriteOptions(**with_defaults(named or GENERIC, writing), s3_additional_kwargs=parameters)
-        self._parameters = {**parameters, **by_name}
+        payer = {"RequestPayer": "requester"} if requester_pays else {}
+        self._parameters = {**payer, **parameters, **by_name}
         self._given_client = client
         self._named = named
         self._made: tuple[int, Any] | None = None
@@ -92,12 +109,46 @@ class Connected(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no type
             )
         return super().__reduce__()
 
+    # -- paths
+
     @classmethod
     def _strip_protocol(cls, path: Any) -> Any:
         if isinstance(path, list):
             return [cls._strip_protocol(p) for p in path]
-        bucket, key = split_path(os.fspath(path))
+        bucket, key = uri.split_path(os.fspath(path))
         return f"{bucket}/{key}".rstrip("/")
+
+    def split_path(self, path: str) -> tuple[str, str, str | None]:
+        """Split a path into bucket, key and version id.
+
+        The last only with `version_aware=True` and of a path that ends in `?versionId=…`, else
+        None: without, such an ending is a part of the key.
+        """
+        bucket, key = uri.split_path(self._strip_protocol(path))
+        if self.version_aware and _VERSION in key:
+            key, _, version_id = key.rpartition(_VERSION)
+            return bucket, key, version_id or None
+        return bucket, key, None
+
+    def _place(self, path: str, version_id: str | None = None) -> Place:
+        """Where a path leads to; `version_id` is said beside it, and counts for more."""
+        bucket, key, of_path = self.split_path(path)
+        if version_id is not None and not self.version_aware:
+            raise UsageError(
+                f"version_id={version_id!r}: for a file system made with version_aware=True",
+                bucket=bucket,
+                key=key,
+            )
+        return Place(bucket, key, version_id or of_path)
+
+    def _changeable(self, path: str) -> Place:
+        """The same, of what is to be written or deleted: not a version of it."""
+        place = self._place(path)
+        if place.version_id is not None:
+            raise UsageError(f"{path!r} names a version: versions are read only", **place.where)
+        return place
+
+    # -- what was chosen
 
     def _write_options(self, chosen: Mapping[str, Any]) -> WriteOptions:
         """The defaults of this file system, and above them what was chosen for one object."""
@@ -111,6 +162,13 @@ class Connected(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no type
         if parameters:
             options = dataclasses.replace(options, s3_additional_kwargs=parameters)
         return options
+
+    def _with(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """This file system's S3 parameters and those of one call; refuses what is none of them."""
+        for name in given:
+            if not name[:1].isupper():
+                refuse_unknown("option", name, ())
+        return {**self._parameters, **given}
 
     # -- listings kept
 
@@ -135,5 +193,17 @@ class Connected(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no type
         entries = self.dircache.get(self._parent(path), ())
         return next((dict(entry) for entry in entries if entry["name"] == path), None)
 
+    # -- the store
+
     def _objects(self, given: Mapping[str, Any] | None = None) -> Objects:
         return Objects(self.client, self._parameters if given is None else given)
+
+    def _facets(self, given: Mapping[str, Any] | None = None) -> Facets:
+        return Facets(self.client, self._parameters if given is None else given)
+
+    def _copies(self, given: Mapping[str, Any] | None = None) -> Copies:
+        given = self._parameters if given is None else given
+        return Copies(self.client, given, self._write_options({}))
+
+    def _buckets(self) -> Buckets:
+        return Buckets(self.client, self._parameters)

@@ -9,6 +9,8 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+from fsspec.core import caches
+
 from ..errors import UsageError
 from ..store import CONNECTION_OPTIONS, Version
 
@@ -24,7 +26,29 @@ FSSPEC_OPTIONS = frozenset(
         "use_listings_cache",
     }
 )
-OPEN_OPTIONS = frozenset({"cache_options", "cache_type", "size"})
+# What s3fs has besides, and a file system is made with.
+S3FS_OPTIONS = frozenset(
+    {
+        "cache_regions",
+        "default_block_size",
+        "default_cache_type",
+        "default_fill_cache",
+        "fixed_upload_size",
+        "requester_pays",
+        "version_aware",
+    }
+)
+# Of `open`, for reading and writing alike: who opens both ways passes the same.
+OPEN_OPTIONS = frozenset(
+    {"acl", "cache_options", "cache_type", "fill_cache", "requester_pays", "size", "version_id"}
+)
+# What s3fs has and we do not, and what to say instead.
+_SAY_INSTEAD = {
+    "local_expiry_check": "every read has If-Match, or a version with version_aware=True",
+    "password": "say secret=",
+    "session": "give a ready boto3 client as client=",
+    "username": "say key=",
+}
 
 
 def take_connection(client: Any, options: dict[str, Any]) -> dict[str, Any]:
@@ -45,6 +69,8 @@ def refuse_unknown(what: str, name: str, known: Iterable[str]) -> None:
     """Raise `UsageError` for a name that is not known, with the nearest one that is."""
     if name in known:
         return
+    if name in _SAY_INSTEAD:
+        raise UsageError(f"{what} {name!r} is s3fs's, and not ours: {_SAY_INSTEAD[name]}")
     near = difflib.get_close_matches(name, known, 1, 0.5)
     meant = f", did you mean {near[0]}?" if near else ""
     raise UsageError(f"{what} {name!r}: there is none of that name{meant}")
@@ -69,3 +95,22 @@ def file_entry(bucket: str, version: Version) -> dict[str, Any]:
 def directory_entry(name: str) -> dict[str, Any]:
     """What fsspec calls the info of a prefix or bucket."""
     return {"name": name, "size": 0, "type": "directory", "StorageClass": "DIRECTORY"}
+
+
+def version_entry(bucket: str, version: Version, latest: bool) -> dict[str, Any]:
+    """The info of one version of an object, which its name leads to."""
+    entry = {**file_entry(bucket, version), "IsLatest": latest}
+    # So is called what was written before the bucket kept versions.
+    if version.version_id not in {None, "null"}:
+        entry["name"] += f"?versionId={version.version_id}"
+    return entry
+
+
+def check_reading(block_size: Any, cache_type: Any) -> None:
+    """Refuse what no file can be read with."""
+    whole = isinstance(block_size, int) and not isinstance(block_size, bool)
+    if block_size is not None and not (whole and block_size > 0):
+        raise UsageError(f"block size {block_size!r}: expected a number of bytes above 0")
+    if cache_type not in caches:
+        known = ", ".join(repr(name) for name in caches if name)
+        raise UsageError(f"cache type {cache_type!r}: expected one of {known}")

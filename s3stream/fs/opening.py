@@ -10,20 +10,27 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from ..errors import NotFoundError, PrefixError, UsageError
-from ..files import check_layers, parse_mode, wrap
+from ..errors import (
+    AccessDeniedError,
+    AlreadyExistsError,
+    NotFoundError,
+    PrefixError,
+    UsageError,
+)
+from ..files import wrap
+from ..modes import Mode, check_layers, parse_mode
 from ..options import WriteOptions
 from ..predecessor import Predecessor
+from ..seekable import SeekableWriter
 from ..store import look_at_predecessor
 from ..transaction import S3Transaction
-from ..uri import split_path
 from ..writer import S3Writer
-from .looking import Looking
-from .names import OPEN_OPTIONS, refuse_unknown
+from .describing import Describing
+from .names import OPEN_OPTIONS, check_reading, refuse_unknown
 from .reading import S3ReadFile
 
 
-class Opening(Looking):
+class Opening(Describing):
     """A file system whose objects can be opened."""
 
     transaction_type = S3Transaction
@@ -40,36 +47,68 @@ class Opening(Looking):
         """Open an object; text modes and compression as in fsspec, writing all or nothing.
 
         Besides `WriteOptions` fields (`block_size` is `part_size`) and `s3_additional_kwargs`,
-        S3's own parameters are taken by name (`StorageClass="STANDARD_IA"`). `callback` hears of
-        the progress of writing, as in `s3stream.open`.
+        S3's own parameters are taken by name (`StorageClass="STANDARD_IA"`), and s3fs's words:
+        `acl`, `requester_pays`, `cache_type`, `version_id` (of what was made with `version_aware`).
+        `callback` hears of the progress of writing, as in `s3stream.open`.
+
+        Mode `xb` raises `AlreadyExistsError` at once when there is an object, and when it is
+        published if one has come meanwhile.
         """
         parsed = parse_mode(mode)
         if parsed.reads:
             if kwargs.pop("callback", None) is not None:
                 raise UsageError("callback=: is for writing")
             return super().open(path, mode, block_size, cache_options, compression, **kwargs)
+        return self.open_for_writing(
+            path, parsed, block_size, compression, look=parsed.exclusive, **kwargs
+        )
+
+    def open_for_writing(
+        self,
+        path: str,
+        mode: Mode,
+        block_size: int | None,
+        compression: str | None,
+        *,
+        callback: Any = None,
+        look: bool = False,
+        **kwargs: Any,
+    ) -> Any:
+        """The same, for writing; whether there is an object already is asked with `look` only."""
         layers = {name: kwargs.pop(name, None) for name in ("encoding", "errors", "newline")}
         buffering = kwargs.pop("buffering", -1)
         publish_later = not kwargs.pop("autocommit", not self._intrans)
         if os.fspath(path).endswith("/"):
             raise UsageError(f"{path!r} ends in '/': that names a prefix, not an object")
         path = self._strip_protocol(path)
-        compression = check_layers(parsed, path, buffering, **layers, compression=compression)
+        compression = check_layers(mode, path, buffering, **layers, compression=compression)
         if publish_later:
             kwargs["publish"] = "commit"
-        if parsed.exclusive:
+        if mode.exclusive:
             kwargs["if_none_match"] = "*"
-        if parsed.appends and compression is not None:
-            raise UsageError(
-                f"compression={compression!r}: appending is for uncompressed objects; read it, and"
-                " write it anew"
-            )
-        make = self._appender if parsed.appends else self._writer
-        raw = make(path, block_size, **kwargs)
-        file = wrap(raw, text=parsed.text, buffering=buffering, compression=compression, **layers)
+        what = self._what_to_write(path, block_size, kwargs)
+        if look:
+            self._refuse_what_is_there(*what)
+        if mode.appends:
+            raw = self._appender(*what, callback)
+        elif mode.seeks:
+            raw = self._make_seekable(*what, callback)
+        else:
+            raw = self._make_writer(*what, callback)
+        file = wrap(raw, text=mode.text, buffering=buffering, compression=compression, **layers)
         if publish_later:
             self.transaction.files.append(file)
         return file
+
+    def _refuse_what_is_there(self, bucket: str, key: str, options: WriteOptions) -> None:
+        try:
+            self._objects(options.s3_additional_kwargs).head(bucket, key)
+        except NotFoundError:
+            return
+        except AccessDeniedError:
+            # Who may write need not be allowed to read: the store checks it when it is published.
+            return
+        raise AlreadyExistsError("there is an object already", bucket=bucket, key=key)
 
     def _open(
         self,
@@ -78,25 +117,39 @@ class Opening(Looking):
         block_size: int | None = None,
         autocommit: bool = True,
         cache_options: Mapping[str, Any] | None = None,
+        cache_type: str | None = None,
+        version_id: str | None = None,
+        requester_pays: bool = False,
         **kwargs: Any,
     ) -> Any:
         for name in kwargs:
             refuse_unknown("reading option", name, OPEN_OPTIONS)
+        check_reading(None, cache_type)
+        place = self._place(path, version_id)
+        kept = {"requester_pays": True} if requester_pays else {}
+        given = {**self._parameters, "RequestPayer": "requester"} if kept else self._parameters
         # Asked of the store and not of a kept listing: the object may have been replaced since.
-        bucket, key = split_path(path)
         try:
-            version = self._objects().head(bucket, key)
+            version = self._objects(given).head(place.bucket, place.key, place.version_id)
         except NotFoundError as missing:
             if self.isdir(path):
-                raise PrefixError("a prefix, not an object", bucket=bucket, key=key) from missing
+                raise PrefixError("a prefix, not an object", **place.where) from missing
             raise
-        return S3ReadFile(self, version, path, block_size, cache_options, **kwargs)
+        return S3ReadFile(
+            self,
+            version,
+            path,
+            block_size,
+            cache_options,
+            cache_type=cache_type,
+            given=given,
+            kept=kept,
+        )
 
     def _appender(
-        self, path: str, block_size: int | None = None, callback: Any = None, **kwargs: Any
+        self, bucket: str, key: str, options: WriteOptions, callback: Any = None
     ) -> S3Writer:
         """A writer that goes on behind what is there, on the condition that it still is."""
-        bucket, key, options = self._what_to_write(path, block_size, kwargs)
         of_store = self._profile.writing
         for name in ("if_match", "if_none_match", "equal_parts", "reserve"):
             value = getattr(options, name)
@@ -116,7 +169,7 @@ class Opening(Looking):
                 bucket=bucket,
                 key=key,
             )
-        raw = self._make_writer(bucket, key, options, predecessor, callback)
+        raw = self._make_writer(bucket, key, options, callback, predecessor)
         if raw.tell() < predecessor.size:
             # Too small to be a part before others: it is written once more, before ours.
             try:
@@ -126,30 +179,47 @@ class Opening(Looking):
                 raise
         return raw
 
-    def _writer(
-        self, path: str, block_size: int | None = None, callback: Any = None, **kwargs: Any
+    def _make_seekable(
+        self, bucket: str, key: str, options: WriteOptions, callback: Any = None
     ) -> S3Writer:
-        return self._make_writer(*self._what_to_write(path, block_size, kwargs), None, callback)
+        return SeekableWriter(
+            bucket,
+            key,
+            client=self.client,
+            options=options,
+            on_commit=lambda result: self._forget(f"{bucket}/{key}"),
+            callback=callback,
+            store=self.store,
+        )
 
     def _what_to_write(
         self, path: str, block_size: int | None, kwargs: dict[str, Any]
     ) -> tuple[str, str, WriteOptions]:
-        bucket, key = split_path(path)
-        if not bucket or not key:
+        place = self._changeable(path)
+        if not place.bucket or not place.key:
             raise UsageError(f"{path!r} names no object: expected s3stream://bucket/key")
-        if block_size is not None:
-            kwargs.setdefault("part_size", block_size)
+        if kwargs.get("version_id") is not None:
+            raise UsageError("version_id=: for reading; the store names what is written")
         # Reading options come along from callers who open both ways.
         chosen = {name: kwargs[name] for name in kwargs if name not in OPEN_OPTIONS}
-        return bucket, key, self._write_options(chosen)
+        for size in (block_size, chosen.pop("chunksize", None)):
+            if size is not None:
+                chosen.setdefault("part_size", size)
+        if self.default_block_size is not None and "part_size" not in self._writing:
+            chosen.setdefault("part_size", self.default_block_size)
+        if kwargs.get("requester_pays"):
+            chosen.setdefault("RequestPayer", "requester")
+        if kwargs.get("acl"):
+            chosen.setdefault("ACL", kwargs["acl"])
+        return place.bucket, place.key, self._write_options(chosen)
 
     def _make_writer(
         self,
         bucket: str,
         key: str,
         options: WriteOptions,
-        predecessor: Predecessor | None,
-        callback: Any,
+        callback: Any = None,
+        predecessor: Predecessor | None = None,
     ) -> S3Writer:
         return S3Writer(
             bucket,

@@ -5,12 +5,17 @@ from __future__ import annotations
 from .addressed import Origin
 from .appending import look_at_predecessor
 from .bodies import crc_of
+from .buckets import Buckets
 from .client import CONNECTION_OPTIONS, connect
 from .conditions import PUT
+from .copying import Copies
+from .facets import Facets
 from .failures import is_not_allowed, is_refusal, is_upload_gone
 from .locks import Claim, LockObject, parameters_beside
-from .objects import Objects, Version
+from .objects import Objects, Version, listed
 from .parameters import Parameters
+from .place import Place
+from .reading import ListedObject, Range, Reader, endpoint_of
 from .started import Listing
 from .target import Target
 from .uploads import StartedUpload, Uploads
@@ -18,21 +23,30 @@ from .uploads import StartedUpload, Uploads
 __all__ = [
     "CONNECTION_OPTIONS",
     "PUT",
+    "Buckets",
     "Claim",
+    "Copies",
+    "Facets",
+    "ListedObject",
     "Listing",
     "LockObject",
     "Objects",
     "Origin",
     "Parameters",
+    "Place",
+    "Range",
+    "Reader",
     "StartedUpload",
     "Target",
     "Uploads",
     "Version",
     "connect",
     "crc_of",
+    "endpoint_of",
     "is_not_allowed",
     "is_refusal",
     "is_upload_gone",
+    "listed",
     "look_at_predecessor",
     "parameters_beside",
 ]

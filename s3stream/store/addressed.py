@@ -25,6 +25,14 @@ from .failures import OBJECT_GONE, code_of, translated
 from .parameters import Parameters, check_name, guess_content_type
 from .proof import REPLACED, WRITER_ID, Proof
 
+_ENDING_CALLS = (
+    "ListParts",
+    "CompleteMultipartUpload",
+    "AbortMultipartUpload",
+    "HeadObject",
+)
+_CUSTOMERS_KEY = "SSECustomerKey"  # and its MD5
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -85,6 +93,14 @@ class Addressed:
             exclusive="IfNoneMatch" in self._condition and predecessor is None,
             appends=predecessor is not None,
         )
+
+    @property
+    def parameters_of_the_end(self) -> dict[str, Any]:
+        """Of the S3 parameters, what the calls that end an upload know; no secrets."""
+        given: dict[str, Any] = {}
+        for name in _ENDING_CALLS:
+            given |= self._parameters.of(name)
+        return {n: value for n, value in given.items() if not n.startswith(_CUSTOMERS_KEY)}
 
     def refuse_unheeded(self, operation: str) -> None:
         """Raise `UsageError` when the store ignores the condition in that call, and would replace.

@@ -12,7 +12,7 @@ from typing import Any
 import boto3
 import botocore
 import botocore.session
-from botocore.auth import AUTH_TYPE_MAPS, S3SigV4Auth
+from botocore.auth import AUTH_TYPE_MAPS, S3SigV4Auth, S3SigV4QueryAuth
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 from botocore.loaders import create_loader
@@ -149,6 +149,8 @@ def _read_in_large_pieces(client: Any) -> None:
 
 _PLAIN_SIGNER = "s3v4-s3stream"
 AUTH_TYPE_MAPS.setdefault(_PLAIN_SIGNER, S3SigV4Auth)
+# What botocore makes of the name for a URL that is signed.
+AUTH_TYPE_MAPS.setdefault(f"{_PLAIN_SIGNER}-query", S3SigV4QueryAuth)
 
 
 def _sign_without_copying(client: Any) -> None:

@@ -1,4 +1,4 @@
-"""Looking at, listing, reading, copying and deleting what is at the store.
+"""Looking at, listing, reading and deleting what is at the store.
 
 Plain calls in our types and errors, for whatever shows S3 as a file system.
 """
@@ -13,14 +13,11 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ..errors import S3StreamError
-from ..options import MAX_PART_SIZE, MAX_PARTS, GiB
-from .failures import status_of, translated
+from ..errors import add_note
+from .failures import status_of, translate, translated
 from .pages import pages
 from .parameters import Parameters
 
-# One CopyObject takes 5 GiB; larger objects are copied in parts of this size.
-_COPY_PART = 1 * GiB
 # DeleteObjects takes 1,000 keys: https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
 _DELETE_BATCH = 1_000
 _READS = 3
@@ -42,16 +39,17 @@ class Version:
 
 
 class Objects:
-    """The objects and buckets that a client can see; `given` are S3 parameters for its calls."""
+    """The objects that a client can see; `given` are S3 parameters for its calls."""
 
     def __init__(self, client: Any, given: Mapping[str, Any]) -> None:
         self._client = client
         self._parameters = Parameters(client, given)
 
-    def head(self, bucket: str, key: str) -> Version:
-        """Look at one object. Raises `NotFoundError` when there is none."""
+    def head(self, bucket: str, key: str, version_id: str | None = None) -> Version:
+        """Look at one object, or one version. Raises `NotFoundError` when there is none."""
+        arguments = self._for("HeadObject", bucket, Key=key, **_version(version_id))
         with translated("cannot find the object", bucket=bucket, key=key):
-            answer = self._client.head_object(**self._for("HeadObject", bucket, Key=key))
+            answer = self._client.head_object(**arguments)
         return Version(
             key,
             answer["ContentLength"],
@@ -70,12 +68,13 @@ class Objects:
         start: int = 0,
         end: int | None = None,
         etag: str | None = None,
+        version_id: str | None = None,
     ) -> bytes:
         """Read bytes `start` to `end` (not included; None is the end) of an object, as a slice.
 
         With an `etag`, raises `PreconditionError` when the object has another one by now.
         """
-        arguments = self._for("GetObject", bucket, Key=key)
+        arguments = self._for("GetObject", bucket, Key=key, **_version(version_id))
         if etag is not None:
             arguments["IfMatch"] = etag
         if end is not None and end <= start:
@@ -111,7 +110,7 @@ class Objects:
             for page in pages(
                 self._client.list_objects_v2, ("ContinuationToken",), arguments, where
             ):
-                found += [_listed(entry) for entry in page.get("Contents", ())]
+                found += [listed(entry) for entry in page.get("Contents", ())]
                 prefixes += [entry["Prefix"] for entry in page.get("CommonPrefixes", ())]
                 if at_most is not None:
                     break
@@ -123,7 +122,12 @@ class Objects:
             self._client.delete_object(**self._for("DeleteObject", bucket, Key=key))
 
     def delete_many(self, bucket: str, keys: Sequence[str]) -> None:
-        """Delete any number of objects. Raises for the first that the store would not delete."""
+        """Delete any number of objects.
+
+        All are tried; then raises for the first that the store would not delete, with a note that
+        says how many there were.
+        """
+        refused: list[dict[str, Any]] = []
         for first in range(0, len(keys), _DELETE_BATCH):
             batch = keys[first : first + _DELETE_BATCH]
             wanted = {"Objects": [{"Key": key} for key in batch], "Quiet": True}
@@ -131,89 +135,22 @@ class Objects:
                 answer = self._client.delete_objects(
                     **self._for("DeleteObjects", bucket, Delete=wanted)
                 )
-            for refused in answer.get("Errors", ()):
-                raise S3StreamError(
-                    f"cannot delete: {refused.get('Code')}: {refused.get('Message')}",
-                    bucket=bucket,
-                    key=refused.get("Key"),
-                )
-
-    def copy(self, source: tuple[str, str], dest: tuple[str, str]) -> None:
-        """Copy an object at the store, of any size; nothing passes through this process."""
-        version = self.head(*source)
-        origin = {"Bucket": source[0], "Key": source[1]}
-        bucket, key = dest
-        if version.size > MAX_PART_SIZE:
-            self._copy_in_parts(origin, version, bucket, key)
-            return
-        with translated(f"cannot copy s3://{'/'.join(source)}", bucket=bucket, key=key):
-            self._client.copy_object(**self._for("CopyObject", bucket, Key=key, CopySource=origin))
-
-    def _copy_in_parts(
-        self, origin: dict[str, str], version: Version, bucket: str, key: str
-    ) -> None:
-        where = {"bucket": bucket, "key": key}
-        new = self._for("CreateMultipartUpload", bucket, Key=key)
-        # CopyObject takes these along by itself; a multipart upload has to be told.
-        new.setdefault("Metadata", dict(version.metadata or {}))
-        if version.content_type:
-            new.setdefault("ContentType", version.content_type)
-        with translated("cannot copy", **where):
-            upload_id = self._client.create_multipart_upload(**new)["UploadId"]
-        held = {"Bucket": bucket, "Key": key, "UploadId": upload_id}
-        size = max(_COPY_PART, -(-version.size // MAX_PARTS))
-        try:
-            with translated("cannot copy", upload_id=upload_id, **where):
-                parts = []
-                for number, start in enumerate(range(0, version.size, size), 1):
-                    last = min(start + size, version.size) - 1
-                    answer = self._client.upload_part_copy(
-                        **held,
-                        PartNumber=number,
-                        CopySource=origin,
-                        CopySourceIfMatch=version.etag,
-                        CopySourceRange=f"bytes={start}-{last}",
-                    )
-                    etag = answer["CopyPartResult"]["ETag"]
-                    parts.append({"PartNumber": number, "ETag": etag})
-                self._client.complete_multipart_upload(**held, MultipartUpload={"Parts": parts})
-        except BaseException:
-            self._client.abort_multipart_upload(**held)
-            raise
-
-    def buckets(self) -> dict[str, datetime]:
-        """The buckets that these credentials own, and when each was made."""
-        with translated("cannot list the buckets"):
-            answer = self._client.list_buckets()
-        return {bucket["Name"]: bucket["CreationDate"] for bucket in answer["Buckets"]}
-
-    def has_bucket(self, bucket: str) -> bool:
-        """Whether the bucket is there (and these credentials may see it)."""
-        try:
-            with translated("cannot find the bucket", bucket=bucket):
-                self._client.head_bucket(Bucket=bucket)
-        except FileNotFoundError:
-            return False
-        return True
-
-    def create_bucket(self, bucket: str) -> None:
-        """Create a bucket in the client's region."""
-        region = self._client.meta.region_name
-        arguments: dict[str, Any] = {"Bucket": bucket}
-        # us-east-1 is the one region that must not be named:
-        # https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html
-        if region not in {None, "us-east-1", "aws-global"}:
-            arguments["CreateBucketConfiguration"] = {"LocationConstraint": region}
-        with translated("cannot create the bucket", bucket=bucket):
-            self._client.create_bucket(**arguments)
-
-    def delete_bucket(self, bucket: str) -> None:
-        """Delete an empty bucket."""
-        with translated("cannot delete the bucket", bucket=bucket):
-            self._client.delete_bucket(Bucket=bucket)
+            refused += answer.get("Errors", ())
+        if refused:
+            # In the answer to many keys an error stands for each, where one key's answer has it.
+            told = refused[0]
+            said: Any = {name: str(told.get(name)) for name in ("Code", "Message")}
+            cause = ClientError({"Error": said}, "DeleteObjects")
+            error = translate(cause, "cannot delete", bucket=bucket, key=told.get("Key"))
+            add_note(error, f"not deleted: {len(refused):,} of {len(keys):,} objects")
+            raise error from cause
 
     def _for(self, call: str, bucket: str, **arguments: Any) -> dict[str, Any]:
         return {"Bucket": bucket, **self._parameters.of(call), **arguments}
+
+
+def _version(version_id: str | None) -> dict[str, str]:
+    return {} if version_id is None else {"VersionId": version_id}
 
 
 def _body_of(answer: dict[str, Any]) -> bytes:
@@ -223,11 +160,13 @@ def _body_of(answer: dict[str, Any]) -> bytes:
     return data
 
 
-def _listed(entry: Mapping[str, Any]) -> Version:
+def listed(entry: Mapping[str, Any]) -> Version:
+    """An entry of a listing, of objects or of versions, in our words."""
     return Version(
         entry["Key"],
         entry["Size"],
         entry.get("ETag", ""),
         entry["LastModified"],
         entry.get("StorageClass", "STANDARD"),
+        version_id=entry.get("VersionId"),
     )

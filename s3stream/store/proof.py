@@ -123,12 +123,14 @@ class Proof:
         etag: str,
         crc: int | None,
         where: dict[str, Any],
+        now: bool = False,
     ) -> dict[str, Any] | None:
         """Find out whether an upload that is gone has become our object.
 
         Returns the object's HeadObject answer when it is ours, None when there is no object, or for
-        certain another writer's. Raises `UncertainError` when that cannot be told. Looks again for
-        some seconds: a store may remove the upload a little before it shows the object.
+        certain another writer's: one that never was ours, or `now` is not. Raises `UncertainError`
+        when that cannot be told. Looks again for some seconds: a store may remove the upload a
+        little before it shows the object.
         """
         for pause in (*_PAUSES, None):
             try:
@@ -147,7 +149,8 @@ class Proof:
                     self._check(head, size, crc, where)
                     return head
                 if pause is None:
-                    self._refuse_unless_anothers(head, size, where)
+                    if not now or self._could_be_ours(head, size):
+                        self._refuse_unless_anothers(head, size, where)
                     return None
             time.sleep(pause)
         raise AssertionError  # the last pause is None

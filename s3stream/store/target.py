@@ -97,6 +97,7 @@ class Target(Addressed):
         etag: str,
         byte_range: tuple[int, int] | None,
         size: int,
+        version_id: str | None = None,
     ) -> Receipt:
         """Have the store make a part of `size` bytes, in `byte_range` or all, of another object.
 
@@ -105,7 +106,9 @@ class Target(Addressed):
         bucket, key = source
         where = self._where(upload_id, number)
         arguments = self._for("UploadPartCopy", UploadId=upload_id, PartNumber=number)
-        arguments |= {"CopySource": {"Bucket": bucket, "Key": key}, "CopySourceIfMatch": etag}
+        version = {} if version_id is None else {"VersionId": version_id}
+        arguments["CopySource"] = {"Bucket": bucket, "Key": key, **version}
+        arguments["CopySourceIfMatch"] = etag
         if byte_range is not None:
             arguments["CopySourceRange"] = f"bytes={byte_range[0]}-{byte_range[1] - 1}"
         with translated(f"cannot copy s3://{bucket}/{key}", **where):
@@ -219,14 +222,17 @@ class Target(Addressed):
         # Ceph 16 leaves the ETag of its first answer empty.
         return self._result(answer, answer.get("ETag") or etag, size, len(receipts), crc)
 
-    def find(self, upload_id: str, receipts: list[Receipt], size: int) -> UploadResult | None:
+    def find(
+        self, upload_id: str, receipts: list[Receipt], size: int, *, now: bool = False
+    ) -> UploadResult | None:
         """The object of an upload that is gone, when it is proved to be made of just these parts.
 
-        None when there is none, or another writer's. Raises `UncertainError` when nobody can tell.
+        None when there is none, or another writer's, in the place of which ours may have been; but
+        not if the question is what is there `now`. Raises `UncertainError` when nobody can tell.
         """
         etag, crc = etag_of_parts(receipts), self._crc_of_parts(receipts)
         where = self._where(upload_id)
-        head = self._proof.find(self._look, size=size, etag=etag, crc=crc, where=where)
+        head = self._proof.find(self._look, size=size, etag=etag, crc=crc, where=where, now=now)
         return None if head is None else self._result(head, head["ETag"], size, len(receipts), crc)
 
     def abort(self, upload_id: str, *, hurried: bool = False) -> None:

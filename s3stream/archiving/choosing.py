@@ -1,0 +1,85 @@
+"""What the caller may choose: what is archived, by globs and by a time; how much may wait.
+
+Pure. Must not know stores.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from fnmatch import translate
+
+from ..errors import UsageError
+from ..inventory import Entry
+from ..options import MiB
+
+
+def _matcher(globs: Iterable[str]) -> re.Pattern[str] | None:
+    patterns = "|".join(translate(glob) for glob in globs)
+    return re.compile(patterns) if patterns else None
+
+
+def _listed(what: str, globs: object) -> tuple[str, ...]:
+    if isinstance(globs, str):
+        return (globs,)
+    if not isinstance(globs, Iterable):
+        raise UsageError(f"{what}={globs!r}: expected a glob such as '*.csv', or several")
+    found = tuple(globs)
+    for glob in found:
+        if not isinstance(glob, str) or not glob:
+            raise UsageError(f"{what}={glob!r}: expected a glob such as '*.csv'")
+    return found
+
+
+def check_memory_limit(limit: object) -> None:
+    """Refuse what is no number of bytes, or too few to read by; raises `UsageError`."""
+    if not isinstance(limit, int) or isinstance(limit, bool) or limit < MiB:
+        raise UsageError(
+            f"memory_limit={limit!r}: expected a whole number of bytes, at least 1 MiB"
+        )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """`include` and `exclude` are globs of names, in which `*` stands for slashes too.
+
+    Of what matches `include` (all, when there is none), what matches `exclude` is left out, and
+    what was last written before `since`. Raises `UsageError` when one of them is none.
+    """
+
+    include: str | Iterable[str] = ()
+    exclude: str | Iterable[str] = ()
+    since: datetime | None = None
+    _included: re.Pattern[str] | None = field(init=False)
+    _excluded: re.Pattern[str] | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Check all of it."""
+        since: object = self.since
+        if since is not None and (not isinstance(since, datetime) or since.utcoffset() is None):
+            raise UsageError(
+                f"since={since!r}: expected a datetime with a time zone, such as"
+                " datetime(2026, 11, 28, tzinfo=timezone.utc)"
+            )
+        object.__setattr__(self, "_included", _matcher(_listed("include", self.include)))
+        object.__setattr__(self, "_excluded", _matcher(_listed("exclude", self.exclude)))
+
+    def takes(self, name: str) -> bool:
+        """Whether something of this name is wanted."""
+        if self._included is not None and not self._included.match(name):
+            return False
+        return self._excluded is None or not self._excluded.match(name)
+
+    def takes_entry(self, name: str, entry: Entry) -> bool:
+        """Whether this is wanted, by its `name` below its source and its time."""
+        if self.since is not None:
+            if entry.modified is None:
+                raise UsageError(
+                    f"since=: nobody can tell when {entry.source} was last written; leave since="
+                    " out, or this with exclude="
+                )
+            if entry.modified < self.since:
+                return False
+        return self.takes(name)

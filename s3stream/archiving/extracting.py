@@ -1,0 +1,168 @@
+"""`s3stream.extract` and `s3stream.verify`: what is in an archive, held against its manifest.
+
+Reads entry after entry; never holds one whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from typing import IO, Any, Protocol
+
+from fsspec.callbacks import DEFAULT_CALLBACK
+
+from ..errors import IntegrityError
+from ..inventory import MAX_PIECE, ArchiveContents, Audit, is_piece
+from ..options import MiB
+from .archived import ArchiveFile
+from .choosing import Choice, check_memory_limit
+from .formats import HEAD, format_of
+from .places import open_place
+from .unpacking import Member, explained, members
+
+_PIECE = 1 * MiB
+
+
+class _Take(Protocol):
+    """What becomes of an entry's bytes; False when nobody wants them."""
+
+    def __call__(self, member: Member, pieces: Iterator[bytes]) -> bool: ...
+
+
+def verify(
+    archive_uri: str,
+    *,
+    memory_limit: int = 64 * MiB,
+    callback: Any = DEFAULT_CALLBACK,
+    client: Any = None,
+    **options: Any,
+) -> ArchiveContents:
+    """Read an archive of `archive`'s to its end, and compare it with its manifest.
+
+    Nothing is written. `archive_uri` is an object, or any file that fsspec knows; `options` are its
+    storage options. `memory_limit` bytes are read ahead at most; a zip's directory is held besides,
+    a kilobyte an entry. `callback` is one of fsspec's and is told the bytes of the entries.
+
+    Raises `IntegrityError` when an entry is not what was archived, is missing or too many, or when
+    the archive is cut off, damaged, or has no manifest; `NotFoundError` when there is none.
+    """
+    options = _with_client(client, options)
+
+    def take(member: Member, pieces: Iterator[bytes]) -> bool:
+        for piece in pieces:
+            callback.relative_update(len(piece))
+        return True
+
+    return _read(archive_uri, options, memory_limit, take)
+
+
+def extract(
+    archive_uri: str,
+    dest: str | os.PathLike[str],
+    *,
+    include: str | Iterable[str] = (),
+    exclude: str | Iterable[str] = (),
+    memory_limit: int = 64 * MiB,
+    dest_options: Mapping[str, Any] | None = None,
+    callback: Any = DEFAULT_CALLBACK,
+    client: Any = None,
+    **options: Any,
+) -> ArchiveContents:
+    """Unpack an archive of `archive`'s into `dest`, and compare it with its manifest.
+
+    `dest` is a local folder, a prefix (`s3://bucket/prefix/`), or any URL that fsspec can write
+    below. Every file appears whole or not at all, in the place of one that is there; a local one
+    has its time. Never is anything written outside of `dest`: names that could lead there, links
+    and devices are refused. `include` and `exclude` are globs of names, as in `archive`.
+
+    The manifest comes after the entries: when something is wrong with one it is there already, and
+    the error names it. `dest_options` are the storage options of `dest`; where None, S3 is reached
+    as for the archive. The rest, what is raised too, is as in `verify`. Returns what was unpacked.
+    """
+    choice = Choice(include, exclude)
+    options = _with_client(client, options)
+    place = open_place(dest, options if dest_options is None else dest_options)
+    entries = size = 0
+
+    def take(member: Member, pieces: Iterator[bytes]) -> bool:
+        nonlocal entries, size
+        if not choice.takes(member.name):
+            return False
+        place.put(member, _told(pieces, callback))
+        entries += 1
+        size += member.size
+        return True
+
+    whole = _read(archive_uri, options, memory_limit, take)
+    return ArchiveContents(entries, size, whole.skipped)
+
+
+def _with_client(client: Any, options: dict[str, Any]) -> dict[str, Any]:
+    return options if client is None else {**options, "client": client}
+
+
+def _told(pieces: Iterator[bytes], callback: Any) -> Iterator[bytes]:
+    for piece in pieces:
+        callback.relative_update(len(piece))
+        yield piece
+
+
+def _read(uri: str, options: Mapping[str, Any], limit: int, take: _Take) -> ArchiveContents:
+    check_memory_limit(limit)
+    with ArchiveFile(uri, options, limit) as raw:
+        try:
+            with explained(uri), io.BufferedReader(raw, _PIECE) as file:
+                return _read_entries(uri, file, take)
+        except IntegrityError as error:
+            if raw.failed is None:
+                raise
+            raise raw.failed from error
+
+
+def _read_entries(uri: str, file: Any, take: _Take) -> ArchiveContents:
+    audit = Audit(uri)
+    format = format_of(file.read(HEAD))
+    if format is None:
+        raise IntegrityError(f"{uri} is neither a zip nor a tar: expected an archive")
+    file.seek(0)
+    for member, data in members(file, format, uri):
+        if is_piece(member.name):
+            audit.read_piece(member.name, _piece_of_manifest(uri, member, data))
+            continue
+        pieces = _Pieces(data)
+        taken = take(member, iter(pieces))
+        if taken and pieces.size != member.size:
+            raise IntegrityError(
+                f"{uri}: {member.name!r} has {pieces.size:,} bytes where {member.size:,} are"
+                " promised"
+            )
+        audit.saw(member.name, member.size, pieces.sha256 if taken else None)
+    return audit.finish()
+
+
+class _Pieces:
+    """The bytes of an entry, piece by piece; counted, and with their checksum."""
+
+    def __init__(self, data: IO[bytes]) -> None:
+        self._data = data
+        self._digest = hashlib.sha256()
+        self.size = 0
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+    def __iter__(self) -> Iterator[bytes]:
+        while piece := self._data.read(_PIECE):
+            self._digest.update(piece)
+            self.size += len(piece)
+            yield piece
+
+
+def _piece_of_manifest(uri: str, member: Member, data: IO[bytes]) -> bytes:
+    piece = data.read(MAX_PIECE + 1)
+    if len(piece) > MAX_PIECE:
+        raise IntegrityError(f"{uri}: {member.name!r} is too long for a piece of a manifest")
+    return piece

@@ -1,0 +1,184 @@
+"""The manifest of an archive: written in pieces, and compared piece by piece."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from s3stream import ArchiveContents, IntegrityError
+from s3stream.inventory import Audit, Entry, Ledger, is_piece
+
+Written = list[tuple[str, bytes]]
+SUM = "0" * 64
+
+
+def entry(name: str, size: int = 3) -> Entry:
+    return Entry(name, f"s3://bucket/{name}", size)
+
+
+def written(names: list[str], piece_size: int = 1, skipped: int = 0) -> list[Written | Entry]:
+    """What lies in an archive: entries, and between them pieces of the manifest."""
+    ledger = Ledger(piece_size)
+    found: list[Written | Entry] = []
+    for name in names:
+        found.append(entry(name))
+        ledger.record(entry(name), SUM)
+        if ledger.is_full:
+            found.append([ledger.take()])
+    for number in range(skipped):
+        ledger.skip(entry(f"gone {number}"), "it is gone")
+    found.append([ledger.finish()])
+    return found
+
+
+def audited(archive: list[Written | Entry]) -> ArchiveContents:
+    audit = Audit("s3://bucket/a.zip")
+    for part in archive:
+        if isinstance(part, Entry):
+            audit.saw(part.name, part.size, SUM)
+        else:
+            for name, data in part:
+                assert is_piece(name)
+                audit.read_piece(name, data)
+    return audit.finish()
+
+
+@given(
+    st.lists(st.text(min_size=1), max_size=10),
+    st.integers(1, 2_000),
+    st.integers(0, 3),
+)
+def test_what_was_recorded_is_what_is_found(names: list[str], size: int, skipped: int) -> None:
+    contents = audited(written(names, size, skipped))
+    assert contents == ArchiveContents(len(names), 3 * len(names), skipped)
+
+
+@given(st.lists(st.integers(), min_size=1, max_size=8, unique=True), st.data())
+def test_whatever_is_missing_twice_or_out_of_place_is_noticed(
+    numbers: list[int], data: st.DataObject
+) -> None:
+    archive = written([str(number) for number in numbers], data.draw(st.integers(1, 400)))
+    at = data.draw(st.integers(0, len(archive) - 1))
+    how = data.draw(st.sampled_from(["lost", "twice", "swapped"]))
+    if how == "lost":
+        del archive[at]
+    elif how == "twice":
+        archive.insert(at, archive[at])
+    else:
+        other = data.draw(st.integers(0, len(archive) - 1).filter(lambda index: index != at))
+        archive[at], archive[other] = archive[other], archive[at]
+    with pytest.raises(IntegrityError, match=r"^s3://bucket/a\.zip: "):
+        audited(archive)
+
+
+def test_no_piece_is_much_larger_than_was_said() -> None:
+    ledger = Ledger(1_000)
+    for number in range(100):
+        ledger.record(entry(f"{number}"), SUM)
+        if ledger.is_full:
+            _, data = ledger.take()
+            assert 1_000 <= len(data) < 1_300
+            assert not ledger.is_full
+
+
+def test_a_line_tells_all_that_is_known() -> None:
+    ledger = Ledger()
+    time = datetime(2026, 11, 28, 3, 0, tzinfo=timezone.utc)
+    whole = Entry("a", "s3://b/x/a", 3, time, '"e"', "text/plain", {"author": "me"})
+    ledger.record(whole, SUM)
+    ledger.skip(entry("b"), "it is gone")
+    assert ledger.contents == ArchiveContents(1, 3, 1)
+    name, data = ledger.finish()
+    assert name == ".s3stream-manifest/000001.jsonl"
+    assert [json.loads(line) for line in data.splitlines()] == [
+        {"s3stream": 1, "piece": 1},
+        {
+            "name": "a",
+            "size": 3,
+            "sha256": SUM,
+            "source": "s3://b/x/a",
+            "modified": "2026-11-28T03:00:00+00:00",
+            "etag": '"e"',
+            "content_type": "text/plain",
+            "metadata": {"author": "me"},
+        },
+        {"skipped": "b", "source": "s3://bucket/b", "reason": "it is gone"},
+        {"end": {"entries": 1, "size": 3, "skipped": 1}},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("size", "checksum", "said"),
+    [
+        (4, SUM, "'a' is not what was archived: 4 bytes with SHA-256 000"),
+        (3, "1" * 64, "'a' is not what was archived: 3 bytes with SHA-256 111"),
+    ],
+)
+def test_an_entry_that_is_another_is_named(size: int, checksum: str, said: str) -> None:
+    audit = Audit("a.zip")
+    audit.saw("a", size, checksum)
+    ledger = Ledger()
+    ledger.record(entry("a"), SUM)
+    with pytest.raises(IntegrityError, match=said):
+        audit.read_piece(*ledger.finish())
+
+
+def test_an_entry_that_was_passed_over_counts_by_its_name_and_size() -> None:
+    audit = Audit("a.zip")
+    audit.saw("a", 3, None)
+    ledger = Ledger()
+    ledger.record(entry("a"), SUM)
+    audit.read_piece(*ledger.finish())
+    assert audit.finish() == ArchiveContents(1, 3, 0)
+
+
+PIECE = ".s3stream-manifest/000001.jsonl"
+HEAD = b'{"s3stream":1,"piece":1}\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        (PIECE, b"", "is not lines of JSON objects"),
+        (PIECE, b"[]\n", "is not lines of JSON objects"),
+        (PIECE, b"{half\n", "cannot be read"),
+        (PIECE, b"\xff\n", "cannot be read"),
+        (PIECE, b'{"s3stream":2,"piece":1}\n', "no manifest of version 1"),
+        (PIECE.replace("1", "2"), HEAD, "goes on with"),
+        (PIECE, HEAD + b'{"end":{}}\n{"skipped":"x"}\n', "goes on after its end"),
+        (PIECE, HEAD + b'{"name":"x"}\n', "'x' is in its manifest and not in the archive"),
+        (PIECE, HEAD + b"{}\n", "None is in its manifest and not in the archive"),
+    ],
+)
+def test_a_manifest_that_is_none_is_refused(name: str, data: bytes, said: str) -> None:
+    with pytest.raises(IntegrityError, match=said):
+        Audit("a.zip").read_piece(name, data)
+
+
+def test_a_wrong_count_at_the_end_is_noticed() -> None:
+    audit = Audit("a.zip")
+    audit.read_piece(PIECE, HEAD + b'{"end":{"entries":1,"size":0,"skipped":0}}\n')
+    with pytest.raises(IntegrityError, match="made with"):
+        audit.finish()
+
+
+def test_an_archive_without_a_manifest_is_said_to_have_none() -> None:
+    audit = Audit("a.zip")
+    audit.saw("a", 3, SUM)
+    with pytest.raises(IntegrityError, match="made by something else, or is cut off"):
+        audit.finish()
+
+
+def test_entries_without_end_are_not_remembered_without_end() -> None:
+    audit = Audit("a.tar")
+
+    def see_many() -> None:
+        for number in range(100_000):
+            audit.saw(str(number), 0, None)
+
+    with pytest.raises(IntegrityError, match="without a manifest"):
+        see_many()
