@@ -44,7 +44,7 @@ PREFIX = "tus-clients"
 PATIENCE = 300.0  # seconds: with clients that wait for tests on a slow machine
 
 
-@pytest.fixture(scope="module", params=[name for name in conftest._stores() if name in STORES])
+@pytest.fixture(scope="module", params=[name for name in conftest.asked_stores() if name in STORES])
 def store(request: pytest.FixtureRequest, server_named: Callable[[str], Server]) -> Server:
     """Each of those that the tus server is promised for."""
     return server_named(request.param)
