@@ -38,6 +38,10 @@ LIVE = frozenset({Phase.FRESH, Phase.STREAMING, Phase.PREPARED, Phase.FAILED})
 class Guard(Protocol):
     """Who keeps an upload for the time after us."""
 
+    @property
+    def tails(self) -> Tails | None:
+        """Where what makes no part is put; None: beside the object."""
+
     def renew(self) -> None:
         """Raise an error if it is somebody else's by now."""
 
@@ -52,6 +56,19 @@ class Guard(Protocol):
 
     def allow(self) -> None:
         """Raise an error if it must not be committed, nor discarded; asks the store."""
+
+
+class Keeping(Guard, Protocol):
+    """Who keeps an upload for the time after its writer, as a writer sees it."""
+
+    def take_up(self, checkpoint: Checkpoint) -> None:
+        """It is that one, which is written down already."""
+
+    def let_go(self, seconds: float | None = None) -> None:
+        """The writer has ended and the upload has not: others may take it up."""
+
+    def clear(self) -> None:
+        """The upload has ended, too: remove what lies beside the object."""
 
 
 class Carrier:
@@ -96,7 +113,8 @@ class Carrier:
         self._guard = guard
         self._start = start
         self._ranges = [] if predecessor is None else predecessor.ranges(options)
-        self._tails = Tails(client, bucket, key, options)
+        tails = None if guard is None else guard.tails
+        self._tails = Tails(client, bucket, key, options) if tails is None else tails
         # The one that was taken up holds until parts have taken its place.
         self._tail = None if start is None else start.tail
         self._reported: tuple[str | None, int] = (None, 0)

@@ -20,7 +20,7 @@ from .endings import late
 from .errors import LockedError, NotFoundError, S3StreamError, UncertainError
 from .journal import Journal
 from .lock import StoreLock
-from .manifest import is_listed
+from .manifest import Listed, is_listed
 from .options import WriteOptions
 from .state import UploadResult
 from .store import Origin, Target
@@ -42,7 +42,7 @@ class Keeper:
     ) -> None:
         self.journal = journal
         self._lock = lock
-        self._tails = tails
+        self.tails = tails
         self._lost: LockedError | None = None
         self._upload_id: str | None = None
         self._noted: str | None = None  # the upload that the journal names
@@ -112,7 +112,7 @@ class Keeper:
 
     def clear(self) -> None:
         """Remove what lies beside an object that is published, or given up for good."""
-        upload_id, tails = self._upload_id, self._tails
+        upload_id, tails = self._upload_id, self.tails
         if upload_id is not None and tails is not None and self._lost is None:
             self._unless_it_fails("its tail is left", lambda: tails.remove(upload_id))
         if self.journal is not None and self._lost is None:
@@ -159,8 +159,7 @@ def look(client: Any, checkpoint: Checkpoint, options: WriteOptions) -> Checkpoi
         if not checkpoint.offset:
             return nothing  # it was given up for that, and begun anew
         raise _gone(checkpoint) from gone
-    parts = tuple(itertools.takewhile(lambda part: is_listed(part, listed), checkpoint.firm))
-    confirmed = replace(checkpoint, parts=parts)
+    confirmed = confirmed_by(listed, checkpoint)
     if confirmed.offset < checkpoint.offset:
         _log.warning(
             "s3://%s/%s: of %s bytes that were sent the store has %s: going on from there",
@@ -173,6 +172,12 @@ def look(client: Any, checkpoint: Checkpoint, options: WriteOptions) -> Checkpoi
         target.abort(upload_id)
         return nothing
     return confirmed
+
+
+def confirmed_by(listed: Listed, checkpoint: Checkpoint) -> Checkpoint:
+    """What of a checkpoint holds when these are the parts that the store lists."""
+    parts = tuple(itertools.takewhile(lambda part: is_listed(part, listed), checkpoint.firm))
+    return replace(checkpoint, parts=parts)
 
 
 def _published(target: Target, upload_id: str, checkpoint: Checkpoint) -> UploadResult | None:

@@ -34,6 +34,8 @@ _HEEDING: set[str] = set()
 _PATIENCE_SECONDS = 600.0
 # Stores keep times in whole seconds, so an age may be told too long by up to one.
 _GRAIN_SECONDS = 1.0
+# How often somebody asks who wants to wait for moments only.
+_IMPATIENT_SECONDS = 0.2
 # A lease below that cannot be held, whoever tries: see above.
 _LEAST_BEAT_SECONDS = 0.1
 
@@ -45,8 +47,9 @@ class StoreLock:
 
     `given` are the S3 parameters of the object that it is for. Entering waits for the lease of an
     owner who may have died, at most the greater of ten minutes and our own; `LockedError` when the
-    lock was renewed meanwhile, or its lease is longer. `UsageError` at a store without conditional
-    writes.
+    lock was renewed meanwhile, or its lease is longer. With a `patience`, waits so many seconds at
+    most, for whoever holds it, and then raises `LockedError`. `UsageError` at a store without
+    conditional writes.
 
     While it is held a thread renews it, three times in a lease. The thread ends with the lock: when
     it is released, lost, or collected. A forked child neither renews nor releases it.
@@ -57,12 +60,19 @@ class StoreLock:
     """
 
     def __init__(
-        self, client: Any, bucket: str, key: str, lease: float, given: Mapping[str, Any]
+        self,
+        client: Any,
+        bucket: str,
+        key: str,
+        lease: float,
+        given: Mapping[str, Any],
+        patience: float | None = None,
     ) -> None:
         self._cancellation = Cancellation("the lock was released")
         self._object = LockObject(client, bucket, key, given, self._cancellation)
         self._where: dict[str, Any] = {"bucket": bucket, "key": key}
         self._lease = lease
+        self._patience = patience
         self._owner = uuid.uuid4().hex
         self._process = os.getpid()
         self._etag: str | None = None
@@ -139,6 +149,7 @@ class StoreLock:
 
     def _acquire(self) -> None:
         seen: str | None = None
+        begun = time.monotonic()
         while True:
             etag = self._object.create(self._claim())
             claim = None if etag else self._object.look()
@@ -154,13 +165,22 @@ class StoreLock:
                 return
             if claim is None or left <= 0:
                 continue
-            if seen is not None and claim.etag != seen:
-                raise self._refused(f"it is held by {_owner_of(claim)}, who is at work")
-            if seen is None:
-                self._announce(claim, left)
-            seen = claim.etag
-            # Looked at more often than that, because it may be released or renewed at any time.
-            _sleep(min(left, max(self._lease / 6, _GRAIN_SECONDS)))
+            seen = self._wait(claim, left, seen, time.monotonic() - begun)
+
+    def _wait(self, claim: Claim, left: float, seen: str | None, waited: float) -> str:
+        """Wait a little for whoever holds it; the ETag that was seen. Raises `LockedError`."""
+        if self._patience is not None:
+            if waited >= self._patience:
+                raise self._refused(f"it is held by {_owner_of(claim)}")
+            _sleep(_IMPATIENT_SECONDS)
+            return claim.etag
+        if seen is not None and claim.etag != seen:
+            raise self._refused(f"it is held by {_owner_of(claim)}, who is at work")
+        if seen is None:
+            self._announce(claim, left)
+        # Looked at more often than that, because it may be released or renewed at any time.
+        _sleep(min(left, max(self._lease / 6, _GRAIN_SECONDS)))
+        return claim.etag
 
     def _announce(self, claim: Claim, left: float) -> None:
         """Say for whom we wait and how long. Raises `LockedError` when that is too long."""
@@ -188,6 +208,10 @@ class StoreLock:
         again = self._object.create(self._claim())
         wrong = self._object.replace(self._claim(), '"0123456789abcdef0123456789abcdef"')
         right = None if again or wrong else self._object.replace(self._claim(), self._etag)
+        if right is None and not (again or wrong):
+            claim = self._object.look()
+            if claim is not None and self._is_ours(claim) and claim.etag != self._etag:
+                right = claim.etag  # the answer to it was lost
         if right is None:
             raise UsageError(
                 "this store has no conditional writes, so a lock on it would keep nobody out; give"

@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from .beside import Tails
+from .carrier import Keeping
 from .checkpoint import CHECKPOINTED, Checkpoint
 from .errors import IntegrityError, NotFoundError, S3StreamError, UsageError, offer
 from .files import S3BufferedWriter, wrap
@@ -88,11 +89,28 @@ def open_kept(
         raise
 
 
+def kept_writer(
+    fs: S3StreamFileSystem,
+    bucket: str,
+    key: str,
+    options: WriteOptions,
+    keeper: Keeping,
+    checkpoint: Checkpoint | None,
+) -> S3Writer:
+    """A writer for who keeps its upload in a way of its own, and holds it while that is open.
+
+    Goes on from a checkpoint, as `resume` does and with the same errors, or begins.
+    """
+    if checkpoint is None:
+        return _writer(fs, bucket, key, options, keeper, None, None)
+    return _taken_up(fs, checkpoint, replace(options, **checkpoint.options), keeper, None)
+
+
 def _taken_up(
     fs: S3StreamFileSystem,
     checkpoint: Checkpoint,
     options: WriteOptions,
-    keeper: Keeper,
+    keeper: Keeping,
     callback: Any,
 ) -> S3Writer:
     bucket, key = checkpoint.bucket, checkpoint.key
@@ -133,7 +151,7 @@ def _writer(
     bucket: str,
     key: str,
     options: WriteOptions,
-    keeper: Keeper,
+    keeper: Keeping,
     callback: Any,
     start: Checkpoint | None,
 ) -> S3Writer:

@@ -127,6 +127,7 @@ class Transfer:
             )
         try:
             self._carrier.refuse_if_lost()
+            self._carrier.report()
             for part in self._cutter.feed(data):
                 self._carrier.send(part)
                 self.raise_if_failed()

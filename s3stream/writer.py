@@ -17,11 +17,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from . import endings
+from .carrier import Keeping
 from .checkpoint import Checkpoint
 from .cleanup import COLLECTED, THOROUGH, Patience, patience_with
 from .discarding import Discarding
 from .errors import LockedError, S3StreamError, UsageError, attach, offer
-from .keeping import Keeper
 from .oneway import OneWay
 from .options import WriteOptions
 from .predecessor import Predecessor
@@ -75,7 +75,7 @@ class S3Writer(OneWay, Discarding, io.RawIOBase):
         options: WriteOptions | None = None,
         on_commit: Callable[[UploadResult], None] | None = None,
         start: Checkpoint | None = None,
-        keeper: Keeper | None = None,
+        keeper: Keeping | None = None,
         predecessor: Predecessor | None = None,
         callback: Any = None,
         store: str = "",

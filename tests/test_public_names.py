@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import s3stream
+import s3stream.tus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,6 +101,12 @@ def test_a_public_name_can_be_explained(name: str) -> None:
     assert inspect.getdoc(value)
     assert value.__doc__, "inherited words do not count"
     assert value.__module__.startswith("s3stream")
+
+
+def test_what_the_tus_server_offers() -> None:
+    assert s3stream.tus.__all__ == ["Refused", "Upload", "application"]
+    for name in s3stream.tus.__all__:
+        assert getattr(s3stream.tus, name).__doc__
 
 
 def test_every_public_module_class_and_function_has_a_docstring() -> None:

@@ -93,7 +93,7 @@ ROOMS = {
     ),
     "completing": Room("errors manifest state store"),
     "writer": Room(
-        "checkpoint cleanup discarding endings errors keeping oneway options predecessor prepared"
+        "carrier checkpoint cleanup discarding endings errors oneway options predecessor prepared"
         " state stats transfer",
         "io os sys threading warnings",
     ),
@@ -111,7 +111,8 @@ ROOMS = {
     ),
     "registering": Room("errors fs uri", "fsspec.registry"),
     "resuming": Room(
-        "beside checkpoint errors files fs journal keeping lock options state writer", "os"
+        "beside carrier checkpoint errors files fs journal keeping lock options state writer",
+        "os",
     ),
     "opening": Room("errors files fs lock modes options resuming store uri writer"),
     "asynchronous": Room(
@@ -143,11 +144,17 @@ ROOMS = {
         " multipart opening options prepared registering resuming sendfile state stats uploads"
         " writer"
     ),
+    "tus": Room(
+        "beside checkpoint errors fs heartbeat keeping lock memory options resuming state store"
+        " writer",
+        "asyncio concurrent.futures email.utils logging secrets starlette threading time"
+        " urllib.parse",
+    ),
     # the command line stands on what `import s3stream` offers
     "cli": Room(
-        "__init__ checksums errors journal plan uri",
-        "argparse atexit glob importlib logging os pathlib select signal stat subprocess sys"
-        " threading time warnings",
+        "__init__ checksums errors journal plan tus uri",
+        "argparse atexit glob importlib logging os pathlib select signal socket stat subprocess sys"
+        " threading time uvicorn warnings",
     ),
     "__main__": Room("cli", "sys"),
 }
@@ -288,10 +295,27 @@ def test_a_pure_room_reaches_nothing_outside(room: str) -> None:
     assert set(ROOMS[room].outside.split()) <= {"awscrt", "mmap", "urllib.parse"}
 
 
+# In the room of the tus server: its rules, which know neither HTTP, nor a store, nor the clock.
+PURE_OF_TUS = ("describing", "hooks", "protocol", "ranges", "record")
+
+
+@pytest.mark.parametrize("name", PURE_OF_TUS)
+def test_the_rules_of_the_tus_server_are_pure(name: str) -> None:
+    sources = modules()
+    known = frozenset(sources)
+    allowed = {f"s3stream.{room}" for room in PURE} | {f"s3stream.tus.{n}" for n in PURE_OF_TUS}
+    for imported in imports(f"s3stream.tus.{name}", sources[f"s3stream.tus.{name}"], False, known):
+        harmless = imported.split(".")[0] in HARMLESS or imported.startswith("urllib.parse")
+        assert harmless or within(imported, " ".join(allowed)), imported
+
+
 def test_few_rooms_know_threads_and_one_knows_boto3() -> None:
     knowing = {
         module: {name for name, room in ROOMS.items() if within(module, room.outside)}
-        for module in ("threading", "boto3", "botocore", "asyncio", "concurrent", "socket", "time")
+        for module in (
+            *("threading", "boto3", "botocore", "asyncio", "socket", "time"),
+            "concurrent.futures",
+        )
     }
     assert knowing == {
         "threading": {
@@ -310,15 +334,16 @@ def test_few_rooms_know_threads_and_one_knows_boto3() -> None:
             "sender",
             "steps",
             "store",
+            "tus",
             "waiting",
             "writer",
         },
         "boto3": {"store"},
         "botocore": {"store"},
-        "asyncio": {"asynchronous", "steps"},
-        "concurrent": set(),
-        "socket": set(),
-        "time": {"cli", "endings", "lock", "store", "waiting"},
+        "asyncio": {"asynchronous", "steps", "tus"},
+        "concurrent.futures": {"tus"},
+        "socket": {"cli"},
+        "time": {"cli", "endings", "lock", "store", "tus", "waiting"},
     }
 
 
@@ -382,7 +407,8 @@ def test_importing_s3stream_starts_no_thread_and_brings_no_data_frames() -> None
         from pathlib import Path
         import s3stream
         print([thread.name for thread in threading.enumerate()])
-        print(sorted({"numpy", "pandas", "polars", "pyarrow"} & sys.modules.keys()))
+        heavy = {"numpy", "pandas", "polars", "pyarrow", "starlette", "uvicorn"}
+        print(sorted(heavy & sys.modules.keys()))
         tasks = Path("/proc/self/task")
         print(len(list(tasks.iterdir())) if tasks.exists() else 1)  # C's own threads, on Linux
     """

@@ -46,4 +46,5 @@ VERBS = {
     "archive": "write what lies in a bucket into one zip or tar",
     "extract": "unpack such an archive, and compare it with its manifest",
     "verify": "compare such an archive with its manifest",
+    "tus": "take resumable uploads over HTTP, by the tus protocol",
 }

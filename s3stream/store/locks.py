@@ -58,7 +58,7 @@ class LockObject:
     """The object `key` of `bucket`, written under conditions only.
 
     `given` are the S3 parameters of the object that it lies beside. Raises `UsageError` for a key
-    that S3 cannot have. A `cancellation` ends the repeating of writes.
+    that S3 cannot have. A `cancellation` ends the repeating of writes. `what` it is, for messages.
     """
 
     def __init__(
@@ -68,11 +68,13 @@ class LockObject:
         key: str,
         given: Mapping[str, Any],
         cancellation: Cancellation | None = None,
+        what: str = "lock",
     ) -> None:
         check_name(bucket, key)
         self.endpoint_url: str = client.meta.endpoint_url
         self._client = client
         self._cancellation = cancellation
+        self._what = what
         self._parameters = Parameters(client, parameters_beside(given))
         self._where = {"bucket": bucket, "key": key}
         self._name = {"Bucket": bucket, "Key": key}
@@ -99,7 +101,7 @@ class LockObject:
 
     def look(self) -> Claim | None:
         """What is there, None when nothing is. The store's clock alone tells the age."""
-        with translated("cannot look at the lock", **self._where):
+        with translated(f"cannot look at the {self._what}", **self._where):
             try:
                 answer = call(self._client, "get_object", self._for("GetObject"))
             except ClientError as error:
@@ -115,12 +117,12 @@ class LockObject:
 
     def remove(self) -> None:
         """Delete it."""
-        with translated("cannot remove the lock", **self._where):
+        with translated(f"cannot remove the {self._what}", **self._where):
             call(self._client, "delete_object", self._for("DeleteObject"))
 
     def _put(self, content: bytes, **condition: str) -> str | None:
         arguments = {**self._for("PutObject"), "Body": content, **condition}
-        with translated("cannot write the lock", **self._where):
+        with translated(f"cannot write the {self._what}", **self._where):
             try:
                 return str(call(self._client, "put_object", arguments, self._cancellation)["ETag"])
             except ClientError as error:

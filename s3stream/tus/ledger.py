@@ -1,0 +1,134 @@
+"""Keeps the upload behind an open file by its record at the store, as a checkpoint does by a file.
+
+The library's writer tells it of every part. Must not know requests.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from ..checkpoint import Checkpoint
+from ..errors import S3StreamError
+from ..state import UploadResult
+from .record import Record, Status
+from .shelf import Held, Shelf
+
+_FINISHING_ATTEMPTS = 2
+
+_log = logging.getLogger("s3stream")
+
+
+class Ledger:
+    """The record of an upload that is held, kept up to date while it is written.
+
+    With `tentative`, nothing of what is written counts until `accept()`: only the multipart upload
+    itself is noted, so that it can be found and removed.
+    """
+
+    def __init__(self, shelf: Shelf, held: Held, *, tentative: bool = False) -> None:
+        self._shelf = shelf
+        self._held = held
+        self.tails = shelf.tails(held.name)
+        self._tentative = tentative
+        self._length = held.record.length
+        self._expires = held.record.expires
+        self._waiting: Checkpoint | None = None
+
+    @property
+    def record(self) -> Record:
+        """As it stands at the store."""
+        return self._held.record
+
+    def accept(self, length: int | None, expires: float | None) -> None:
+        """From here on what is written counts; so do a length that was said, and a new expiry."""
+        self._tentative = False
+        self._length, self._expires = length, expires
+        if self._waiting is not None:
+            waiting, self._waiting = self._waiting, None
+            self.keep(waiting)
+
+    def settle(self) -> None:
+        """Write down what was accepted, if no part has brought that about."""
+        if (self.record.length, self.record.expires) != (self._length, self._expires):
+            self._shelf.write(
+                self._held, replace(self.record, length=self._length, expires=self._expires)
+            )
+
+    def finish(self, result: UploadResult) -> None:
+        """Write down that the object is there.
+
+        Tried once more when it fails, for nobody hears of the object before it is said here.
+        """
+        finished = replace(
+            self.record,
+            length=result.size,
+            expires=self._expires,
+            status=Status.FINISHED,
+            checkpoint=None,
+            etag=result.etag,
+            version_id=result.version_id,
+        )
+        for attempt in range(1, _FINISHING_ATTEMPTS + 1):
+            try:
+                self._shelf.write(self._held, finished)
+            except S3StreamError:  # noqa: PERF203 - it costs nothing since Python 3.11
+                if attempt == _FINISHING_ATTEMPTS:
+                    raise
+            else:
+                return
+
+    # -- what a writer wants of who keeps its upload
+
+    def take_up(self, checkpoint: Checkpoint) -> None:
+        """It is the one of the record."""
+
+    def renew(self) -> None:
+        """Raise `LockedError` when another has taken it over, as far as we have heard."""
+        if self._held.lock is not None:
+            self._held.lock.renew()
+
+    def allow(self) -> None:
+        """Raise `LockedError` when another has taken it over; asks the store."""
+        if self._held.lock is not None:
+            self._held.lock.renew(surely=True)
+
+    def keep(self, checkpoint: Checkpoint) -> None:
+        """Write down how far it has come."""
+        if checkpoint.upload_id is None:
+            return  # nothing has begun
+        if self._tentative:
+            self._waiting = checkpoint
+            if checkpoint.upload_id != self.record.upload_id:
+                begun = replace(checkpoint, parts=(), tail=None)
+                self._shelf.write(self._held, replace(self.record, checkpoint=begun))
+            return
+        self._shelf.write(
+            self._held,
+            replace(
+                self.record,
+                checkpoint=checkpoint,
+                length=self._length,
+                expires=self._expires,
+            ),
+        )
+
+    def forget(self) -> None:
+        """Nothing has begun: the record says so already."""
+
+    def is_noted(self) -> bool:
+        """Whether anybody could find the multipart upload again."""
+        return self.record.upload_id is not None
+
+    def let_go(self, seconds: float | None = None) -> None:
+        """Others may take it up when the request has ended, which holds it."""
+
+    def clear(self) -> None:
+        """Remove the tails of an upload that has ended."""
+        if self.record.upload_id is None:
+            return  # it never had any
+        try:
+            self._shelf.remove_tails(self._held.name)
+        except S3StreamError as error:
+            # The object is there: an error here must not say that it is not.
+            _log.warning("a tail is left: %s", error)

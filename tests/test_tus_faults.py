@@ -1,0 +1,422 @@
+"""The tus server when the store fails, answers are lost, or something is gone that was kept."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from s3stream.tus.app import open_shelf
+from s3stream.tus.sweeping import Swept, sweep
+from tests.faults import Answer, Hold, LoseAnswer
+from tests.looking import bytes_of, content
+from tests.test_tus import PART, part_of, the_object
+from tests.tus import (
+    OCTETS,
+    SECONDS,
+    age,
+    assert_only_records,
+    below,
+    checksum_of,
+    finished,
+    options_for,
+    running,
+    serving,
+    uploads_below,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.proxy import Proxy
+    from tests.servers import Server
+    from tests.tus import Client
+    from tests.wire import Exchange
+
+DATA = bytes_of(PART + 12_345)
+TWICE = {"retries": {"mode": "standard", "total_max_attempts": 2}}
+DOWN = Answer(500, "InternalError")
+
+
+def of(ending: str) -> Callable[[Exchange], bool]:
+    return lambda exchange: exchange.path.endswith(ending)
+
+
+def is_record(exchange: Exchange) -> bool:
+    return exchange.path.endswith(".record")
+
+
+def is_object(exchange: Exchange) -> bool:
+    return ".s3stream-tus" not in exchange.path
+
+
+@pytest.fixture
+def client(proxied: Server, bucket: str, key: str) -> Iterator[Client]:
+    with serving(proxied, bucket, key, config_kwargs=TWICE) as client:
+        yield client
+
+
+@pytest.mark.parametrize("data", [b"small", DATA])
+def test_a_record_that_is_not_written_at_first_is_written_again(
+    seaweedfs: Server, proxy: Proxy, bucket: str, key: str, client: Client, data: bytes
+) -> None:
+    url = client.create(len(data))
+    # All attempts of the call by which the end is written down.
+    writes = 0 if data == b"small" else 2
+    proxy.inject("PutObject", DOWN, times=2, skip=writes, where=is_record)
+    assert client.patch(url, 0, data).status == 204
+    assert len(proxy.injected) == 2
+    assert client.offset(url) == len(data)
+    assert the_object(seaweedfs, bucket, key) == data
+    assert_only_records(seaweedfs, bucket, key)
+
+
+@pytest.mark.parametrize("deferred", [False, True])
+def test_an_end_that_cannot_be_written_down_is_no_success_and_is_found_again(
+    seaweedfs: Server, proxied: Server, proxy: Proxy, bucket: str, key: str, deferred: bool
+) -> None:
+    heard = []
+
+    async def after_finish(upload: Any) -> None:
+        heard.append(upload.key)
+
+    with serving(proxied, bucket, key, config_kwargs=TWICE, after_finish=after_finish) as client:
+        url = client.create(None if deferred else len(DATA))
+        proxy.inject("PutObject", DOWN, times=None, skip=2, where=is_record)
+        said = {"Upload-Length": str(len(DATA))} if deferred else {}
+        reply = client.patch(url, 0, DATA, **said)
+        assert (reply.status, reply.headers["retry-after"]) == (503, "1")
+        assert "ask with HEAD" in reply.sentence
+        assert proxy.injected
+        assert heard == []
+        # It is there, and nobody has heard of it.
+        assert the_object(seaweedfs, bucket, key) == DATA
+        proxy.clear()
+        head = client.head(url)
+        assert (head.status, head.offset) == (200, len(DATA))
+        assert head.headers["upload-length"] == str(len(DATA))
+        assert heard == finished(seaweedfs, bucket, key)
+        assert client.head(url).status == 200
+    assert len(heard) == 1
+    assert_only_records(seaweedfs, bucket, key)
+
+
+def test_a_small_object_that_is_not_taken(
+    seaweedfs: Server, proxy: Proxy, bucket: str, key: str, client: Client
+) -> None:
+    url = client.create(5)
+    proxy.inject("PutObject", Answer(503, "SlowDown"), times=2, where=is_object)
+    assert client.patch(url, 0, b"small").status == 503
+    assert len(proxy.injected) == 2
+    assert client.offset(url) == 0
+    assert client.patch(url, 0, b"small").status == 204
+    assert the_object(seaweedfs, bucket, key) == b"small"
+
+
+@pytest.mark.parametrize("operation", ["CreateMultipartUpload", "UploadPart", "PutObject"])
+def test_what_the_store_does_not_take_is_sent_again_from_where_it_stands(
+    seaweedfs: Server, proxy: Proxy, bucket: str, key: str, client: Client, operation: str
+) -> None:
+    url = client.create(len(DATA) + 5)
+    where = of("-0") if operation == "PutObject" else is_object  # a tail
+    proxy.inject(operation, DOWN, times=2, where=where)
+    data = b"tail" if operation == "PutObject" else DATA
+    assert client.patch(url, 0, data).status == 503
+    assert len(proxy.injected) == 2
+    whole = DATA + b"12345"
+    client.send(url, whole, len(whole), client.offset(url))
+    assert the_object(seaweedfs, bucket, key) == whole
+    assert_only_records(seaweedfs, bucket, key)
+
+
+@pytest.mark.parametrize("size", [len(DATA), 2 * PART])
+def test_a_commit_that_the_store_does_not_carry_out_is_asked_for_again(
+    seaweedfs: Server, proxy: Proxy, bucket: str, key: str, client: Client, size: int
+) -> None:
+    data = bytes_of(size)
+    url = client.create(size)
+    proxy.inject("CompleteMultipartUpload", DOWN, times=2)
+    assert client.patch(url, 0, data).status == 503
+    assert len(proxy.injected) == 2
+    assert finished(seaweedfs, bucket, key) == []
+    # A last part that is small counts for nothing: it could not be followed by another one. Where
+    # all counts, whoever asks for the offset is told so, and sends no more: then it is published.
+    assert client.offset(url) == size - size % PART
+    client.send(url, data, size, size - size % PART)
+    assert the_object(seaweedfs, bucket, key) == data
+    assert_only_records(seaweedfs, bucket, key)
+
+
+@pytest.mark.parametrize("operation", ["PutObject", "CompleteMultipartUpload", "UploadPart"])
+def test_lost_answers_show_nowhere(
+    seaweedfs: Server, proxy: Proxy, bucket: str, key: str, client: Client, operation: str
+) -> None:
+    # Of PutObject every third: records, locks, tails.
+    for number in range(6 if operation == "PutObject" else 1):
+        proxy.inject(operation, LoseAnswer(), skip=2 * number)
+    url = client.create(len(DATA))
+    client.send(url, DATA, PART - 100)
+    assert proxy.injected
+    assert the_object(seaweedfs, bucket, key) == DATA
+    assert_only_records(seaweedfs, bucket, key)
+
+
+def test_a_tail_that_is_gone_takes_no_more_with_it(
+    seaweedfs: Server, bucket: str, key: str, client: Client
+) -> None:
+    url = client.create(len(DATA))
+    assert client.patch(url, 0, DATA[: PART + 10]).offset == PART + 10
+    (tail,) = (name for name in below(seaweedfs, bucket, key) if "-tail-" in name)
+    seaweedfs.client().delete_object(Bucket=bucket, Key=f"{key}/{tail}")
+    reply = client.patch(url, PART + 10, DATA[PART + 10 :])
+    assert (reply.status, reply.offset) == (409, PART)
+    assert client.offset(url) == PART
+    client.send(url, DATA, len(DATA), PART)
+    assert the_object(seaweedfs, bucket, key) == DATA
+    assert_only_records(seaweedfs, bucket, key)
+
+
+def test_an_upload_that_somebody_has_aborted_is_gone(
+    seaweedfs: Server, bucket: str, key: str, client: Client
+) -> None:
+    url = client.create(len(DATA))
+    assert client.patch(url, 0, DATA[: PART + 10]).offset == PART + 10
+    s3 = seaweedfs.client()
+    (upload,) = s3.list_multipart_uploads(Bucket=bucket, Prefix=f"{key}/")["Uploads"]
+    s3.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])
+    assert client.patch(url, PART + 10, b"x").status == 410
+    assert client.head(url).status == 410
+    assert client.delete(url).status == 204
+    assert below(seaweedfs, bucket, key) == {}
+
+
+def test_a_server_that_stood_still_publishes_nothing(
+    seaweedfs: Server, proxied: Server, proxy: Proxy, bucket: str, key: str
+) -> None:
+    with (
+        running(proxied, bucket, key, lease=1.0, config_kwargs=TWICE) as server,
+        serving(seaweedfs, bucket, key, lease=1.0) as other,
+    ):
+        client = server.start()
+        url = client.create(10)
+        half = client.half(url, 0, 10)
+        half.send(b"01234")
+        server.watch.wait_until(lambda watch: watch.given[-1:] > [0])
+        hold = Hold()
+        proxy.inject("PutObject", hold, times=None, where=of(".lock"))
+        # Until the lease is over.
+        while (reply := other.patch(url, 0, b"abcdefghij")).status == 423:
+            pass
+        assert reply.status == 204
+        assert proxy.injected
+        proxy.clear()
+        hold.event.set()
+        half.send(b"56789")
+        assert half.reply().status == 423
+        assert other.offset(url) == 10
+    assert the_object(seaweedfs, bucket, key) == b"abcdefghij"
+    assert_only_records(seaweedfs, bucket, key)
+
+
+def test_a_server_whose_lock_was_taken_asks_before_it_publishes(
+    seaweedfs: Server, bucket: str, key: str
+) -> None:
+    with (
+        running(seaweedfs, bucket, key, lease=3600.0) as server,
+        serving(seaweedfs, bucket, key) as other,
+    ):
+        client = server.start()
+        url = client.create(10)
+        half = client.half(url, 0, 10)
+        half.send(b"01234")
+        server.watch.wait_until(lambda watch: watch.given[-1:] >= [5])
+        (lock,) = (name for name in below(seaweedfs, bucket, key) if name.endswith(".lock"))
+        seaweedfs.client().delete_object(Bucket=bucket, Key=f"{key}/{lock}")
+        assert other.patch(url, 0, b"abcdefghij").status == 204
+        half.send(b"56789")
+        assert half.reply().status == 423
+    assert the_object(seaweedfs, bucket, key) == b"abcdefghij"
+    assert_only_records(seaweedfs, bucket, key)
+
+
+@pytest.mark.parametrize("data", [b"small", DATA])
+@pytest.mark.parametrize("how", ["the store", "checksum"])
+def test_a_creation_with_bytes_that_fails_leaves_nothing(
+    seaweedfs: Server,
+    proxy: Proxy,
+    bucket: str,
+    key: str,
+    client: Client,
+    data: bytes,
+    how: str,
+) -> None:
+    headers = {**OCTETS, "Upload-Length": str(len(data))}
+    if how == "checksum":
+        headers.update(checksum_of(b"another"))
+    else:
+        for operation in ("PutObject", "UploadPart"):
+            proxy.inject(operation, DOWN, times=None, where=is_object)
+    reply = client.request("POST", "", data, headers)
+    assert reply.status == (460 if how == "checksum" else 503)
+    assert "location" not in reply.headers
+    assert bool(proxy.injected) == (how == "the store")
+    assert below(seaweedfs, bucket, key) == {}
+    assert uploads_below(seaweedfs, bucket, key) == []
+
+
+@pytest.mark.parametrize("operation", ["UploadPartCopy", "CompleteMultipartUpload"])
+def test_a_concatenation_that_fails_leaves_its_parts_alone(
+    seaweedfs: Server, proxy: Proxy, bucket: str, key: str, client: Client, operation: str
+) -> None:
+    urls = [part_of(client, DATA), part_of(client, b"end")]
+    there = below(seaweedfs, bucket, key)
+    proxy.inject(operation, DOWN, times=2)
+    assert client.join(urls).status == 503
+    assert len(proxy.injected) == 2
+    assert below(seaweedfs, bucket, key) == there
+    assert uploads_below(seaweedfs, bucket, key) == []
+    assert client.join(urls).status == 201
+    assert the_object(seaweedfs, bucket, key) == DATA + b"end"
+
+
+# -- sweeps
+
+
+LATER = datetime.now(timezone.utc) + timedelta(days=30)
+
+
+def swept(server: Server, bucket: str, prefix: str, **options: Any) -> Swept:
+    chosen = {**options_for(server), "config_kwargs": TWICE, **options}
+    return sweep(open_shelf(bucket, f"{prefix}/", **chosen), LATER)
+
+
+def test_a_sweep_removes_what_has_expired_and_nothing_else(
+    store: Server, bucket: str, key: str
+) -> None:
+    with serving(store, bucket, key, expires=None) as client:
+        kept = client.create(10)
+        client.patch(kept, 0, b"01234")
+    with serving(store, bucket, key) as client:
+        client.request("POST", "", b"done", OCTETS, Upload_Length="4")
+        client.request("POST", "", b"part", OCTETS, Upload_Length="4", Upload_Concat="partial")
+        client.request("POST", "", DATA, OCTETS, Upload_Length=str(len(DATA) + 1))
+        client.create(3)
+    assert len(uploads_below(store, bucket, key)) == 2
+    assert swept(store, bucket, key) == Swept(removed=4, kept=1, failed=0)
+    assert the_object(store, bucket, key) == b"done"
+    assert len(uploads_below(store, bucket, key)) == 1
+    assert len(below(store, bucket, key)) == 3  # with the record and the tail of the one kept
+    assert swept(store, bucket, key) == Swept(removed=0, kept=1, failed=0)
+    with serving(store, bucket, key) as client:
+        client.send(kept, b"0123456789", 5, 5)
+    assert len(finished(store, bucket, key)) == 2
+    assert_only_records(store, bucket, key)
+
+
+def test_an_upload_that_cannot_be_removed_holds_up_no_other(
+    seaweedfs: Server, proxied: Server, proxy: Proxy, bucket: str, key: str
+) -> None:
+    with serving(seaweedfs, bucket, key) as client:
+        for _ in range(3):
+            client.request("POST", "", b"x" * 10, OCTETS, Upload_Length="11")
+    (first, *_) = sorted(uploads_below(seaweedfs, bucket, key))
+    refuse = Answer(403, "AccessDenied")
+    proxy.inject("AbortMultipartUpload", refuse, times=None, where=of(first))
+    assert swept(proxied, bucket, key) == Swept(removed=2, kept=0, failed=1)
+    assert proxy.injected
+    assert uploads_below(seaweedfs, bucket, key) == [first]
+    proxy.clear()
+    assert swept(proxied, bucket, key) == Swept(removed=1, kept=0, failed=0)
+    assert below(seaweedfs, bucket, key) == {}
+
+
+def test_a_sweep_leaves_what_a_request_is_about(seaweedfs: Server, bucket: str, key: str) -> None:
+    with serving(seaweedfs, bucket, key) as client:
+        url = client.create(10)
+        half = client.half(url, 0, 10)
+        half.send(b"01234")
+        while client.patch(url, 9, b"").status != 423:
+            pass
+        # As if it had expired since.
+        assert swept(seaweedfs, bucket, key) == Swept(removed=0, kept=1, failed=0)
+        half.send(b"56789")
+        assert half.reply().offset == 10
+        assert content(seaweedfs, bucket, finished(seaweedfs, bucket, key)[0]) == b"0123456789"
+
+
+def test_a_sweep_reads_no_record_that_cannot_have_expired(
+    seaweedfs: Server, proxied: Server, proxy: Proxy, bucket: str, key: str
+) -> None:
+    with serving(seaweedfs, bucket, key) as client:
+        client.create(10)
+    shelf = open_shelf(bucket, f"{key}/", **proxied.storage_options())
+    now = datetime.now(timezone.utc)
+    assert sweep(shelf, now, timedelta(days=7)) == Swept(removed=0, kept=1, failed=0)
+    assert proxy.count("GetObject") == 0
+    assert sweep(shelf, now, stop=lambda: True) == Swept(removed=0, kept=0, failed=0)
+    assert sweep(shelf, now) == Swept(removed=0, kept=1, failed=0)
+    assert proxy.count("GetObject") == 1
+
+
+def test_a_server_sweeps_by_itself(seaweedfs: Server, bucket: str, key: str) -> None:
+    with serving(seaweedfs, bucket, key) as client:
+        kept = client.create(3)
+        url = client.create(4)
+        client.patch(url, 0, b"abc")
+    age(seaweedfs, bucket, key, url)
+    often = timedelta(milliseconds=50)
+    with serving(seaweedfs, bucket, key, expires=timedelta(0), sweep_every=often) as client:
+        deadline = time.monotonic() + SECONDS
+        while client.head(url).status != 404:
+            assert time.monotonic() < deadline
+        assert client.head(kept).status == 200
+    assert len(below(seaweedfs, bucket, key)) == 1
+    assert uploads_below(seaweedfs, bucket, key) == []
+
+
+def test_nobody_waits_for_a_sweep_to_end(
+    proxied: Server, proxy: Proxy, bucket: str, key: str
+) -> None:
+    hold = Hold()
+    proxy.inject("ListObjectsV2", hold, times=None)
+    with running(proxied, bucket, key, sweep_every=timedelta(milliseconds=50)) as server:
+        server.start()
+        proxy.wait_for("ListObjectsV2")
+    # It has ended, and the sweep has not.
+    assert proxy.in_flight("ListObjectsV2") == 1
+    hold.event.set()
+
+
+def test_a_server_that_runs_out_of_patience_keeps_what_it_was_given(
+    seaweedfs: Server, bucket: str, key: str
+) -> None:
+    with running(seaweedfs, bucket, key) as server:
+        client = server.start()
+        url = client.create(len(DATA))
+        half = client.half(url, 0, len(DATA))
+        half.send(DATA[:1000])
+        server.watch.wait_until(lambda watch: watch.given[-1:] >= [1000])
+        # As uvicorn ends of which nobody tells us.
+        server.config.timeout_graceful_shutdown = 0
+        server.should_exit = True
+        server.watch.wait_until(lambda watch: watch.ended == 2)
+        half.hang_up()
+    with serving(seaweedfs, bucket, key) as client:
+        assert client.offset(url) == 1000
+        client.send(url, DATA, len(DATA), 1000)
+    assert the_object(seaweedfs, bucket, key) == DATA
+
+
+def test_a_hook_that_fails_takes_no_object_along(seaweedfs: Server, bucket: str, key: str) -> None:
+    async def after_finish(upload: Any) -> None:
+        raise ZeroDivisionError
+
+    with serving(seaweedfs, bucket, key, after_finish=after_finish) as client:
+        url = client.create(3)
+        assert client.patch(url, 0, b"abc").status == 500
+        assert client.offset(url) == 3
+        assert client.request("POST", "", b"abc", OCTETS, Upload_Length="3").status == 500
+    assert len(finished(seaweedfs, bucket, key)) == 2
+    assert_only_records(seaweedfs, bucket, key)

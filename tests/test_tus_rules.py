@@ -1,0 +1,409 @@
+"""The rules of the tus server, without one: headers, metadata, keys, ranges, records."""
+
+from __future__ import annotations
+
+import base64
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from s3stream import Checkpoint, Receipt, UsageError
+from s3stream.checkpoint import CHECKPOINTED, Tail
+from s3stream.options import WriteOptions
+from s3stream.tus.describing import check_key, check_prefix, parameters_for
+from s3stream.tus.protocol import (
+    Creation,
+    Patch,
+    Refused,
+    check_version,
+    checksum_of,
+    conflict,
+    creation_of,
+    fits,
+    is_id,
+    metadata_of,
+    method_of,
+    patch_of,
+)
+from s3stream.tus.ranges import plan
+from s3stream.tus.record import Kind, Record, Status, name_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX = 1000
+ID, OTHER = "0123456789abcdef" * 2, "f" * 32
+OCTETS = {"content-type": "application/offset+octet-stream"}
+
+
+def encoded(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
+
+
+@contextmanager
+def refused(status: int, match: str = ".") -> Iterator[pytest.ExceptionInfo[Refused]]:
+    with pytest.raises(Refused, match=match) as caught:
+        yield caught
+    assert caught.value.status == status
+
+
+# -- headers
+
+
+def test_another_version_is_refused() -> None:
+    check_version({"tus-resumable": "1.0.0"})
+    for headers in ({}, {"tus-resumable": "0.2.2"}):
+        with refused(412) as caught:
+            check_version(headers)
+        assert caught.value.headers == {"Tus-Version": "1.0.0"}
+
+
+def test_a_method_may_stand_in_a_header() -> None:
+    assert method_of("PATCH", {"x-http-method-override": "DELETE"}) == "PATCH"
+    assert method_of("POST", {}) == "POST"
+    assert method_of("POST", {"x-http-method-override": "patch"}) == "PATCH"
+    with refused(400):
+        method_of("POST", {"x-http-method-override": "TRACE"})
+
+
+@pytest.mark.parametrize(
+    ("headers", "creation"),
+    [
+        ({"upload-length": "0"}, Creation(0, {}, "")),
+        ({"upload-length": "1000", "content-length": "0"}, Creation(1000, {}, "")),
+        ({"upload-defer-length": "1"}, Creation(None, {}, "")),
+        (
+            {"upload-length": "3", "content-length": "2", **OCTETS},
+            Creation(3, {}, "", carries_bytes=True),
+        ),
+        (
+            {"upload-length": "3", "transfer-encoding": "chunked", **OCTETS},
+            Creation(3, {}, "", carries_bytes=True),
+        ),
+        (
+            {"upload-length": "3", "upload-concat": "partial"},
+            Creation(3, {}, "", partial=True, raw_concat="partial"),
+        ),
+        (
+            {"upload-concat": f"final; /files/{ID}  https://x.example:1/y/{OTHER}/"},
+            Creation(
+                None,
+                {},
+                "",
+                parts=(ID, OTHER),
+                raw_concat=f"final; /files/{ID}  https://x.example:1/y/{OTHER}/",
+            ),
+        ),
+    ],
+)
+def test_what_a_post_asks_for(headers: dict[str, str], creation: Creation) -> None:
+    assert creation_of(headers, MAX) == creation
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "match"),
+    [
+        ({}, 400, "expected one of Upload-Length and Upload-Defer-Length"),
+        ({"upload-length": "1", "upload-defer-length": "1"}, 400, "expected one of"),
+        ({"upload-defer-length": "2"}, 400, "Upload-Defer-Length: expected 1"),
+        ({"upload-length": "1001"}, 413, "at most 1,000"),
+        ({"upload-length": "-1"}, 400, "Upload-Length: expected a whole number"),
+        ({"upload-length": "+1"}, 400, "Upload-Length"),
+        ({"upload-length": "1_0"}, 400, "Upload-Length"),
+        ({"upload-length": "\u0661"}, 400, "Upload-Length"),
+        ({"upload-length": ""}, 400, "Upload-Length"),
+        ({"upload-length": "1" * 19}, 400, "Upload-Length"),
+        ({"upload-length": "3", "content-length": "2"}, 415, "Content-Type: expected"),
+        ({"upload-length": "3", "content-length": "4", **OCTETS}, 413, "more than Upload-Length"),
+        ({"upload-length": "3", "upload-concat": "both"}, 400, "Upload-Concat"),
+        ({"upload-concat": "final;"}, 400, "Upload-Concat"),
+        ({"upload-concat": f"finally;/files/{ID}"}, 400, "Upload-Concat"),
+        ({"upload-concat": f"final;/files/{ID} /{ID}"}, 400, "twice"),
+        ({"upload-concat": f"final;/files/{ID[:-1]}"}, 400, "none of this server"),
+        ({"upload-concat": "final;http://["}, 400, "none of this server"),
+        ({"upload-concat": f"final;/{ID}", "upload-length": "1"}, 400, "say none"),
+        (
+            {"upload-concat": f"final;/{ID}", "content-length": "1", **OCTETS},
+            400,
+            "send no bytes",
+        ),
+    ],
+)
+def test_what_a_post_may_not_ask_for(headers: dict[str, str], status: int, match: str) -> None:
+    with refused(status, match):
+        creation_of(headers, MAX)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"upload-offset": "0"}, 415),
+        ({"upload-offset": "0", "content-type": "text/plain"}, 415),
+        (OCTETS, 400),
+        ({**OCTETS, "upload-offset": "x"}, 400),
+        ({**OCTETS, "upload-offset": "0", "upload-length": "1001"}, 413),
+        ({**OCTETS, "upload-offset": "0", "upload-checksum": "sha1"}, 400),
+        ({**OCTETS, "upload-offset": "0", "upload-checksum": "crc7 AAAA"}, 400),
+        ({**OCTETS, "upload-offset": "0", "upload-checksum": "md5 !"}, 400),
+        ({**OCTETS, "upload-offset": "0", "upload-checksum": "md5 AAAA"}, 400),
+    ],
+)
+def test_what_a_patch_may_not_say(headers: dict[str, str], status: int) -> None:
+    with refused(status):
+        patch_of(headers, MAX)
+
+
+def test_what_a_patch_says() -> None:
+    headers = {**OCTETS, "upload-offset": "3", "content-length": "2", "upload-length": "5"}
+    assert patch_of(headers, MAX) == Patch(3, 2, 5, None)
+    digest = bytes(range(16))
+    said = {"upload-checksum": f"md5 {base64.b64encode(digest).decode()}"}
+    checksum = checksum_of(said)
+    assert checksum is not None
+    assert (checksum.algorithm, checksum.digest) == ("md5", digest)
+    assert conflict(7).headers == {"Upload-Offset": "7"}
+
+
+@pytest.mark.parametrize(
+    ("patch", "length", "left"),
+    [
+        (Patch(0, None, None, None), 10, 10),
+        (Patch(4, 6, None, None), 10, 6),
+        (Patch(4, 0, 10, None), 10, 6),
+        (Patch(4, 0, 10, None), None, 6),
+        (Patch(4, None, None, None), None, MAX - 4),
+    ],
+)
+def test_how_much_a_patch_may_bring(patch: Patch, length: int | None, left: int) -> None:
+    assert fits(patch, length, MAX) == left
+
+
+@pytest.mark.parametrize(
+    ("patch", "length", "status"),
+    [
+        (Patch(4, 7, None, None), 10, 413),
+        (Patch(0, MAX + 1, None, None), None, 413),
+        (Patch(4, 0, 9, None), 10, 400),
+        (Patch(4, 0, 3, None), None, 400),
+        (Patch(4, 7, 10, None), None, 413),
+    ],
+)
+def test_how_much_is_too_much(patch: Patch, length: int | None, status: int) -> None:
+    with refused(status):
+        fits(patch, length, MAX)
+
+
+def test_a_refusal_refuses() -> None:
+    for status in (200, 399, 600):
+        with pytest.raises(ValueError, match="400 to 599"):
+            Refused(status, "well done")
+
+
+def test_ids() -> None:
+    assert is_id(ID)
+    for text in ("", ID.upper(), ID[1:], f"{ID}0", f"{ID}\n", "../" + ID[3:]):
+        assert not is_id(text)
+    assert name_of(ID) != name_of(OTHER)
+    assert ID not in name_of(ID)
+
+
+# -- metadata
+
+
+def test_metadata() -> None:
+    said = f"filename {encoded('ä b.txt')} , empty ,type {encoded('text/plain')},"
+    assert metadata_of(said) == {"filename": "ä b.txt", "empty": "", "type": "text/plain"}
+    assert metadata_of("") == {}
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["a !", "a YQ", "a YQ==,a YQ==", "ä YQ==", "a\x00 YQ==", f"a {'/' * 4}", "a YQ== YQ=="],
+)
+def test_metadata_that_is_none(said: str) -> None:
+    with refused(400, "Upload-Metadata"):
+        metadata_of(said)
+
+
+@given(st.dictionaries(st.text("abc-_A1", min_size=1, max_size=8), st.text(max_size=20)))
+def test_metadata_comes_through(metadata: dict[str, str]) -> None:
+    said = ",".join(f"{name} {encoded(value)}" for name, value in metadata.items())
+    assert metadata_of(said) == metadata
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_whatever_a_client_says_makes_no_header_that_is_none(name: str, value: str) -> None:
+    metadata = {"filename": name, "note": value}
+    parameters = parameters_for(metadata, {})
+    headers = [parameters["ContentDisposition"], *parameters["Metadata"].values()]
+    for header in headers:
+        assert header.isascii()
+        assert header.isprintable()
+        assert header == header.strip()
+
+
+def test_what_becomes_of_metadata() -> None:
+    metadata = {"filename": "a.txt", "filetype": "text/plain; charset=utf-8", "Note": "tä\n"}
+    assert parameters_for(metadata, {}) == {
+        "ContentType": "text/plain; charset=utf-8",
+        "ContentDisposition": "attachment; filename*=UTF-8''a.txt",
+        "Metadata": {"filename": "a.txt", "note": "=?UTF-8?B?dMOkCg==?="},
+    }
+    assert parameters_for({}, {}) == {"ContentDisposition": "attachment"}
+
+
+def test_what_the_server_was_given_wins() -> None:
+    metadata = {"filename": "a.txt", "type": "text/html", "note": "theirs"}
+    given = {"ContentType": "text/plain", "Metadata": {"note": "ours"}, "StorageClass": "X"}
+    assert parameters_for(metadata, given) == {
+        "ContentType": "text/plain",
+        "Metadata": {"filename": "a.txt", "note": "ours"},
+        "StorageClass": "X",
+    }
+    disposed = parameters_for(metadata, {"ContentDisposition": "inline"})
+    assert disposed["ContentDisposition"] == "inline"
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"filetype": "text"},
+        {"filetype": "text/plain\r\nX-Evil: 1"},
+        {"filetype": "text/plain\n"},
+        {"type": "text/" + "x" * 200},
+        {"type": "text/plain; charset=\u00fc"},
+        {"na(me": "x"},
+        {"note": "1", "Note": "2"},
+        {"s3stream-writer": "x"},
+        {"note": "x" * 2048},
+        {"filename": "x" * 256},
+    ],
+)
+def test_what_s3_could_not_keep_is_refused(metadata: dict[str, str]) -> None:
+    with refused(400, "Upload-Metadata"):
+        parameters_for(metadata, {})
+
+
+# -- keys
+
+
+@pytest.mark.parametrize("key", ["a", "a/b.txt", "ä b", "a..b/...", "s3stream-tus"])
+def test_keys(key: str) -> None:
+    assert check_key(key, "in/") == f"in/{key}"
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        "/a",
+        "a/",
+        "a//b",
+        ".",
+        "a/../b",
+        "..",
+        "./a",
+        ".s3stream-tus/uploads/x",
+        "other/.s3stream-tus/uploads/x",
+        "a\nb",
+        "a\x7f",
+        "\ud800",
+    ],
+)
+def test_keys_that_lead_elsewhere(key: str) -> None:
+    with refused(400, "makes no key"):
+        check_key(key, "in/")
+
+
+def test_a_key_is_a_string() -> None:
+    with pytest.raises(TypeError, match="naming= has returned None"):
+        check_key(None, "")
+
+
+def test_prefixes() -> None:
+    for prefix in ("", "a/", "a/b/"):
+        check_prefix(prefix)
+    for prefix in ("a", "/", "/a/", "a//", ".s3stream-tus/", "a/.s3stream-tus/"):
+        with pytest.raises(UsageError, match="prefix="):
+            check_prefix(prefix)
+
+
+# -- ranges
+
+
+@given(
+    st.lists(st.integers(0, 30), max_size=8),
+    st.integers(1, 7),
+    st.integers(0, 9),
+)
+def test_sources_become_parts(sizes: list[int], least: int, more: int) -> None:
+    most = 2 * least + more
+    pieces = plan(sizes, least, most)
+    sources = [bytes([number]) * size for number, size in enumerate(sizes)]
+    joined = [
+        b"".join(sources[part.source][part.start : part.end] for part in piece.ranges)
+        for piece in pieces
+    ]
+    assert b"".join(joined) == b"".join(sources)
+    assert [len(piece) for piece in joined] == [piece.size for piece in pieces]
+    assert all(least <= len(piece) <= most for piece in joined[:-1])
+    for piece in pieces:
+        assert all(part.size for part in piece.ranges)
+        if piece.copied:
+            assert len(piece.ranges) == 1
+            assert least <= piece.size <= most
+        else:
+            assert piece.size <= least
+    # No more than what is too small anyway is fetched, and a seam for each source.
+    fetched = sum(piece.size for piece in pieces if not piece.copied)
+    assert fetched <= 2 * least * len(sizes)
+    if all(size >= 2 * least for size in sizes):
+        assert fetched == 0
+
+
+# -- records
+
+OPTIONS = {name: getattr(WriteOptions(), name) for name in CHECKPOINTED}
+CHECKPOINT = Checkpoint(
+    "b", "k", "u", None, OPTIONS, (Receipt(1, 5 << 20, "e", 7),), Tail("t", 5 << 20, 3, "c")
+)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        Record("k", None, "", Kind.WHOLE, "", None),
+        Record("k", 0, "a YQ==", Kind.PARTIAL, "partial", 12.5, turn=3),
+        Record("k", 9, "", Kind.WHOLE, "", 1.0, Status.OPEN, CHECKPOINT),
+        Record("k", 9, "", Kind.FINAL, "final;x", 1.0, Status.FINISHED, None, '"e"', "v", 4),
+    ],
+)
+def test_a_record_is_read_as_it_was_written(record: Record) -> None:
+    assert Record.from_json(record.to_json()) == record
+
+
+def test_what_a_record_says() -> None:
+    fresh = Record("k", 9, "", Kind.WHOLE, "", 10.0)
+    assert (fresh.offset, fresh.upload_id) == (0, None)
+    assert not fresh.is_expired(9.9)
+    assert fresh.is_expired(10.0)
+    assert not Record("k", 9, "", Kind.WHOLE, "", None).is_expired(1e12)
+    begun = Record("k", None, "", Kind.WHOLE, "", None, Status.OPEN, CHECKPOINT)
+    assert (begun.offset, begun.upload_id) == ((5 << 20) + 3, "u")
+    assert Record("k", 9, "", Kind.WHOLE, "", None, Status.FINISHED).offset == 9
+
+
+@pytest.mark.parametrize("change", [{"version": 2}, {"format": "x"}, {"kind": "y"}, {"key": None}])
+def test_what_is_no_record_is_an_error(change: dict[str, Any]) -> None:
+    written = json.loads(Record("k", 9, "", Kind.WHOLE, "", None).to_json())
+    if change == {"key": None}:
+        del written["key"]
+    with pytest.raises(UsageError, match="record of an upload"):
+        Record.from_json(json.dumps({**written, **change} if change != {"key": None} else written))
+    for text in ("", "[]", "{"):
+        with pytest.raises(UsageError, match="not the record"):
+            Record.from_json(text)
