@@ -67,6 +67,24 @@ class ResetInBody(Fault):
 
 
 @dataclass(frozen=True)
+class BreakInBody(Fault):
+    """The store gets `after` bytes of the body or some more; then both connections are reset."""
+
+    after: int
+
+    def happen(self, connection: Connection) -> Iterator[bytes]:
+        return connection.forward(self._broken(connection.body()))
+
+    def _broken(self, body: Iterator[bytes]) -> Iterator[bytes]:
+        seen = 0
+        for piece in body:
+            yield piece
+            seen += len(piece)
+            if seen >= self.after:
+                raise HangUp(reset=True)
+
+
+@dataclass(frozen=True)
 class ResetAfterBody(Fault):
     """The connection is reset when the body has been read; the store never sees the request."""
 
@@ -160,6 +178,24 @@ class Hold(Fault):
 
     def release(self) -> None:
         self.event.set()
+
+
+@dataclass(frozen=True)
+class HoldInBody(Hold):
+    """The store gets `after` bytes of the body or some more, and the rest when the event is set."""
+
+    after: int = 0
+
+    def happen(self, connection: Connection) -> Iterator[bytes]:
+        return connection.forward(self._held(connection.body()))
+
+    def _held(self, body: Iterator[bytes]) -> Iterator[bytes]:
+        seen = 0
+        for piece in body:
+            yield piece
+            seen += len(piece)
+            if seen >= self.after:
+                self.event.wait()
 
 
 @dataclass(frozen=True)

@@ -194,10 +194,7 @@ class Proxy:
     """Listens at `url` from the moment it is made until `close()`."""
 
     def __init__(self, upstream: str, *, tls: ssl.SSLContext | None = None) -> None:
-        store = urlsplit(upstream)
-        if store.scheme != "http":
-            raise ValueError(f"the proxy speaks http to the store, not {upstream}")
-        self._store_address = (store.hostname or "", store.port or 80)
+        self.turn_to(upstream)
         self._tls = tls
         self._changed = threading.Condition()  # guards what is below
         self._rules: list[_Rule] = []
@@ -251,6 +248,13 @@ class Proxy:
         """
         with self._changed:
             self._rules.append(_Rule(operation, fault, times, skip, where))
+
+    def turn_to(self, upstream: str) -> None:
+        """Connections that are made from now on go to another server."""
+        store = urlsplit(upstream)
+        if store.scheme != "http":
+            raise ValueError(f"the proxy speaks http to the store, not {upstream}")
+        self._store_address = (store.hostname or "", store.port or 80)
 
     def clear(self) -> None:
         """No rule takes a request any more; what is held stays held."""

@@ -18,11 +18,15 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from tests.faults import Answer
+from tests.looking import bytes_of
 from tests.servers import REGION
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
+    from types_boto3_s3.type_defs import LifecycleRuleOutputTypeDef
 
+    from tests.proxy import Proxy
     from tests.servers import Server
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
@@ -97,6 +101,18 @@ class Run:
         """Keys of the multipart uploads that are still there."""
         found = self._client.list_multipart_uploads(Bucket=self._bucket, Prefix=f"{self._prefix}/")
         return [upload["Key"] for upload in found.get("Uploads", [])]
+
+    def rules(self) -> list[LifecycleRuleOutputTypeDef]:
+        """The bucket's lifecycle rules that are for keys of this prefix."""
+        found = self._client.get_bucket_lifecycle_configuration(Bucket=self._bucket)
+        rules = found["Rules"]
+        return [rule for rule in rules if rule["Filter"]["Prefix"].startswith(self._prefix)]
+
+    def local_file(self, seed: int, size: int) -> tuple[bytes, Path]:
+        """A file to be sent: its bytes and where it is."""
+        content, path = bytes_of(size, seed), self.directory / "large.bin"
+        path.write_bytes(content)
+        return content, path
 
 
 def check_writing(run: Run) -> None:
@@ -178,16 +194,58 @@ def check_dask_workers(run: Run) -> None:
     assert "verified=True" in printed
 
 
-def check_many_processes(run: Run) -> None:
-    large = random.Random(21).randbytes(20 * MIB)
-    source = run.directory / "large.bin"
-    source.write_bytes(large)
+def check_by_hand(run: Run) -> None:
+    large, source = run.local_file(21, 20 * MIB)
 
-    printed = run("many_processes.py", str(source), name="/joined.bin")
+    printed = run("by_hand.py", str(source), name="/joined.bin")
 
     assert run.names() == ["joined.bin"]
     assert run.content("joined.bin") == large
     assert f"size={len(large)}, parts=3" in printed
+    assert f"part 3: {4 * MIB:,} bytes" in printed
+    assert re.search(r"unfinished: .*/joined.bin.forgotten, 1 part of 9 bytes", printed)
+
+
+def check_interrupted(run: Run) -> None:
+    printed = run("interrupted.py", name="/film.mp4")
+
+    assert run.names() == ["film.mp4"]
+    film = b"".join(n.to_bytes(4, "big") for n in range(3_250_000)) + b"."
+    assert run.content("film.mp4") == film
+    kept = re.findall(r"([\d,]+) bytes kept: (\d) parts, and a tail of ([\d,]+) b", printed)
+    assert kept == [
+        ("1", "0", "1"),
+        ("4,000,000", "0", "4,000,000"),
+        ("6,000,001", "1", "757,121"),
+        ("6,000,002", "1", "757,122"),
+        ("12,999,999", "2", "2,514,239"),
+    ]
+    assert "parts=3" in printed
+
+
+def check_parallel_file(run: Run) -> None:
+    large, source = run.local_file(22, 30 * MIB + 1)
+
+    printed = run("parallel_file.py", str(source), name="/large.bin")
+
+    assert run.names() == ["large.bin"]
+    assert run.content("large.bin") == large
+    assert f"size={len(large)}, parts=4" in printed
+    assert f"{len(large):,} of {len(large):,} bytes" in printed
+    (rule,) = run.rules()
+    assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 1}
+
+
+def check_streaming_uploader(run: Run) -> None:
+    printed = run("streaming_uploader.py")
+
+    assert run.names() == ["small.bin", "streamed.bin"]
+    whole = b"".join(bytes([n]) * MIB for n in range(19))
+    assert run.content("streamed.bin") == whole
+    assert run.content("small.bin") == whole[: 12 * MIB]
+    assert f"streamed.bin: {19 * MIB:,} bytes in 2 parts" in printed
+    assert f"small.bin: {12 * MIB:,} bytes in one PutObject" in printed
+    assert "broken.bin is not there: the source broke after 24 MiB" in printed
 
 
 def check_duckdb_parquet(run: Run) -> None:
@@ -245,14 +303,17 @@ def check_backup(run: Run) -> None:
 CHECKS = {
     "arrays.py": check_arrays,
     "backup.py": check_backup,
+    "by_hand.py": check_by_hand,
     "copy_large_file.py": check_copy_large_file,
     "dask_dataset.py": check_dask_dataset,
     "dask_workers.py": check_dask_workers,
     "duckdb_parquet.py": check_duckdb_parquet,
     "from_s3fs.py": check_from_s3fs,
-    "many_processes.py": check_many_processes,
+    "interrupted.py": check_interrupted,
     "pandas_parquet.py": check_pandas_parquet,
+    "parallel_file.py": check_parallel_file,
     "pyarrow_tables.py": check_pyarrow_tables,
+    "streaming_uploader.py": check_streaming_uploader,
     "writing.py": check_writing,
 }
 
@@ -265,3 +326,15 @@ def test_example(script: str, seaweedfs: Server, bucket: str, key: str, tmp_path
 
 def test_no_example_is_missing() -> None:
     assert {path.name for path in EXAMPLES.glob("*.py")} == set(CHECKS)
+
+
+def test_parts_of_a_local_file_are_sent_again_when_the_store_fails(
+    proxied: Server, proxy: Proxy, bucket: str, key: str, tmp_path: Path
+) -> None:
+    proxy.inject("UploadPart", Answer(503, "SlowDown"), skip=1)
+
+    check_parallel_file(Run(proxied, bucket, key, tmp_path))
+
+    ((_, exchange),) = proxy.injected
+    assert exchange.operation == "UploadPart"
+    assert proxy.count("UploadPart") == 5

@@ -22,12 +22,14 @@ from botocore.exceptions import (
 
 from tests.faults import (
     Answer,
+    BreakInBody,
     Delay,
     ErrorIn200,
     Fault,
     FlipByte,
     Hang,
     Hold,
+    HoldInBody,
     LoseAnswer,
     Refuse,
     ResetAfterBody,
@@ -148,7 +150,8 @@ def test_a_multipart_upload_by_name(once: S3Client, proxy: Proxy, bucket: str, k
         ("PUT /b/k?x-id=PutObject", {}, "PutObject"),
         ("PUT /b/k", {"x-amz-copy-source": "b/j"}, "CopyObject"),
         ("GET /b/k/with/more?versionId=1", {}, "GetObject"),
-        ("PATCH /b/k", {}, "other"),
+        ("PATCH /b/k", {}, "PATCH"),
+        ("OPTIONS /b/k", {}, "other"),
     ],
 )
 def test_operations(request_line: str, headers: dict[str, str], operation: str) -> None:
@@ -189,7 +192,14 @@ def test_https_to_the_client(seaweedfs: Server, bucket: str, key: str, tmp_path:
 
 @pytest.mark.parametrize(
     "fault",
-    [Refuse(), ResetBeforeBody(), ResetInBody(), ResetInBody(MIB), ResetAfterBody()],
+    [
+        Refuse(),
+        ResetBeforeBody(),
+        ResetInBody(),
+        ResetInBody(MIB),
+        BreakInBody(MIB),
+        ResetAfterBody(),
+    ],
     ids=repr,
 )
 def test_a_broken_connection(
@@ -232,6 +242,17 @@ def test_a_client_that_tries_again_gets_through(
     proxy.inject("PutObject", ResetInBody(1000))
     proxied.client().put_object(Bucket=bucket, Key=key, Body=BODY)
     assert [x.status for x in proxy.of("PutObject")] == [None, None, 200]
+
+
+def test_another_server_takes_over(seaweedfs: Server, bucket: str, key: str) -> None:
+    with Proxy("http://127.0.0.1:1") as proxy:  # where nobody listens
+        client = replace(seaweedfs, endpoint_url=proxy.url).client(retries=ONCE)
+        with pytest.raises(Broken):
+            client.head_bucket(Bucket=bucket)
+        proxy.turn_to(seaweedfs.endpoint_url)
+        client.head_bucket(Bucket=bucket)
+        with pytest.raises(ValueError, match="speaks http to the store, not https"):
+            proxy.turn_to("https://127.0.0.1:1")
 
 
 def test_an_answer_of_the_proxy(
@@ -324,10 +345,11 @@ def test_a_delay(proxied: Server, direct: S3Client, proxy: Proxy, bucket: str, k
     proxy.close()  # again
 
 
+@pytest.mark.parametrize("kind", [Hold, HoldInBody])
 def test_a_hold_puts_requests_in_order(
-    proxied: Server, direct: S3Client, proxy: Proxy, bucket: str, key: str
+    kind: type[Hold], proxied: Server, direct: S3Client, proxy: Proxy, bucket: str, key: str
 ) -> None:
-    client, hold = proxied.client(), Hold()
+    client, hold = proxied.client(), kind()
     proxy.inject("PutObject", hold, where=lambda x: x.path.endswith("-first"))
     with ThreadPoolExecutor() as pool:
         first = pool.submit(client.put_object, Bucket=bucket, Key=f"{key}-first", Body=BODY)

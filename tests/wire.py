@@ -60,6 +60,7 @@ _OPERATIONS = (
     ("POST", "bucket", "delete", "DeleteObjects"),
     ("PUT", "bucket", None, "CreateBucket"),
     ("HEAD", "bucket", None, "HeadBucket"),
+    ("PATCH", "key", None, "PATCH"),  # not S3's: of a tus server, which the proxy can stand before
 )
 _COPIES = {"UploadPart": "UploadPartCopy", "PutObject": "CopyObject"}
 

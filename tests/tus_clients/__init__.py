@@ -1,0 +1,1 @@
+"""What tests drive the tus server with: clients that others have written."""
