@@ -500,7 +500,9 @@ def test_a_callback_that_does_not_like_a_size_leaves_nothing(
     assert_nothing(seaweedfs, bucket, key)
 
 
-@pytest.mark.parametrize("wrong", ["tqdm", print, 7, lambda done: None], ids=repr)
+@pytest.mark.parametrize(
+    "wrong", ["tqdm", print, 7, lambda done: None], ids=lambda v: type(v).__name__
+)
 def test_what_is_no_callback_is_refused(
     proxied: Server, proxy: Proxy, bucket: str, key: str, tmp_path: Path, wrong: object
 ) -> None:
