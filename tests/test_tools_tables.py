@@ -283,19 +283,6 @@ def test_duckdb_writes_partitions(duck: Duck) -> None:
     ]
 
 
-def test_duckdb_closes_its_file_after_a_failed_query_as_if_all_were_well(
-    duck: Duck, proxy: Proxy
-) -> None:
-    """Nobody can see then that there was an error: what it had begun is published.
-
-    It removes it by itself, but perhaps before it has closed it. That is why README sends DuckDB
-    into a transaction; when this fails, it need not any more.
-    """
-    with pytest.raises(duckdb.Error, match="the query fails"):
-        duck.copy(FAILS, "a.parquet")
-    proxy.wait_for("PutObject", 1, finished=True)
-
-
 def test_duckdb_in_a_transaction_publishes_nothing_of_a_query_that_fails(
     seaweedfs: Server, duck: Duck, proxy: Proxy, bucket: str, key: str
 ) -> None:
@@ -315,6 +302,10 @@ def test_duckdb_in_a_transaction_publishes_nothing_of_a_query_that_fails(
     assert duck(f"SELECT n FROM 's3stream://{duck.root}/fine.parquet'") == [(1,)]
 
 
+@pytest.mark.skipif(
+    duckdb.__version__ < "2",
+    reason="DuckDB 1 removes by itself what it was to replace when its query fails",
+)
 def test_duckdb_in_a_transaction_replaces_an_object_or_leaves_it(
     seaweedfs: Server, duck: Duck, bucket: str, key: str
 ) -> None:
