@@ -111,12 +111,14 @@ def _moment(text: str) -> datetime:
     """A time: so long ago, or a date, in the zone of this machine where it names none."""
     try:
         return datetime.now(timezone.utc) - duration(text)
+    except OverflowError:
+        raise ArgumentTypeError(f"{text!r}: is before the first day of any calendar") from None
     except ArgumentTypeError:
         pass  # then it must be a date
     try:
         # Z is understood from Python 3.11 on.
         return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone()
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ArgumentTypeError(
             f"{text!r}: expected how long ago (24h, 7d), or a date such as 2026-11-28 or"
             " 2026-11-28T01:30:00Z"
