@@ -193,6 +193,21 @@ def test_a_full_disk_is_an_error(seaweedfs: Server, bucket: str, key: str) -> No
         assert (done.returncode, done.stderr.decode()) == (1, said)
 
 
+def test_what_is_published_is_so_whoever_cannot_read_it(
+    seaweedfs: Server, bucket: str, key: str
+) -> None:
+    uri = f"s3://{bucket}/{key}"
+    with Path("/dev/full").open("wb") as full:
+        done = s3stream(seaweedfs, "put", "-", uri, "--json", given=b"data", stdout=full)
+    said = f"s3stream put: standard output: No space left on device; {uri} is published\n"
+    assert (done.returncode, done.stderr.decode()) == (1, said)
+    assert content(seaweedfs, bucket, key) == b"data"
+    with Path("/dev/full").open("wb") as full:
+        done = s3stream(seaweedfs, "archive", uri, f"{uri}.tar", "--json", stdout=full)
+    assert done.returncode == 1
+    assert done.stderr.decode().endswith(f"; {uri}.tar is published\n")
+
+
 def test_streams_that_are_closed(seaweedfs: Server, bucket: str, key: str) -> None:
     uri = f"s3://{bucket}/{key}"
     script = '"$0" put - "$1" <&-; echo $?; echo x | "$0" put - "$1" 2>&-; echo $?'

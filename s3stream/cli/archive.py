@@ -11,7 +11,7 @@ import s3stream
 from .bar import human
 from .parsing import Parser, add_connection, connection, duration, size
 from .voice import Voice
-from .writing import add_writing, refuse_if_there, writing
+from .writing import add_writing, refuse_if_there, tell_of, writing
 
 EXAMPLE = """
 s3stream archive s3://bucket/ s3://backups/bucket-2026-11-28.zip
@@ -87,15 +87,8 @@ def run(options: Namespace, voice: Voice) -> int:
             **writing(options),
         )
     contents = made.contents
-    voice.result(
-        {
-            "uri": options.dest,
-            **dataclasses.asdict(made.upload),
-            "entries": contents.entries,
-            "bytes": contents.size,
-            "skipped": contents.skipped,
-        }
-    )
+    facts = {"entries": contents.entries, "bytes": contents.size, "skipped": contents.skipped}
+    tell_of(voice, options.dest, dataclasses.asdict(made.upload) | facts)
     voice.done(f"{options.dest}: {summary(contents)}, in {human(made.upload.size)}")
     return 0
 
