@@ -50,7 +50,8 @@ class Ahead(Generic[T, R]):
 
     `read(thing, start, end)` is called on threads of their own. `limit` bounds the bytes that were
     read, or are being read, and were not used yet; they count with the budget of the process. What
-    one has not taken of a thing when one goes on to the next is dropped. To be closed.
+    one has not taken of a thing when one goes on to the next is dropped. What `wanted` raises comes
+    behind all things that it gave, never as an error of one of them. To be closed.
     """
 
     kept = 0
@@ -86,6 +87,7 @@ class Ahead(Generic[T, R]):
         self._current: tuple[T, int] | None = None
         self._number = 0
         self._is_exhausted = False
+        self._failure: Exception | None = None
 
     def drop_kept(self) -> None:
         """Do without what is kept for recycling: nothing is."""
@@ -105,6 +107,8 @@ class Ahead(Generic[T, R]):
             first = self._row[0]
             yield first.of, self._ranges_of(first.number)
             self._drop(first.number)
+        if self._failure is not None:
+            raise self._failure
 
     def _ranges_of(self, number: int) -> Iterator[R]:
         more = True
@@ -165,9 +169,12 @@ class Ahead(Generic[T, R]):
     def _next(self) -> tuple[T, int] | None:
         if self._is_exhausted:
             return None
-        for thing in self._wanted:
-            self._number += 1
-            return thing, 0
+        try:
+            for thing in self._wanted:
+                self._number += 1
+                return thing, 0
+        except Exception as error:  # noqa: BLE001 - raised in its turn, behind what came before
+            self._failure = error
         self._is_exhausted = True
         return None
 

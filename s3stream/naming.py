@@ -111,7 +111,7 @@ class Names:
 def _clash(name: str) -> UsageError:
     return UsageError(
         f"{name!r} would be a file in the archive and the folder of other entries too, which no"
-        f" file system can unpack: leave one out with exclude=, {name!r} or {name + '/*'!r}"
+        f" file system can unpack: leave one out with exclude={name!r} or exclude={name + '/*'!r}"
     )
 
 

@@ -25,7 +25,13 @@ class Source:
         # Absolute: the process may change its folder while parts are sent.
         self.path = os.fspath(Path(path).absolute())
         # Looked at before it is opened: opening a pipe waits for somebody who writes to it.
-        if not stat.S_ISREG(Path(self.path).stat().st_mode):
+        mode = Path(self.path).stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise UsageError(
+                f"{self.path} is a folder: send its files, or s3stream.archive() makes one object"
+                " of it"
+            )
+        if not stat.S_ISREG(mode):
             raise UsageError(
                 f"{self.path} is not a regular file: write what comes out of it to s3stream.open()"
             )

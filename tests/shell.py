@@ -6,6 +6,8 @@ import atexit
 import contextlib
 import functools
 import os
+import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -103,6 +105,17 @@ def end(process: subprocess.Popen[bytes]) -> tuple[int, str]:
     """Its exit status and what it has said on stderr, when it has come to its end."""
     _, said = process.communicate(timeout=PATIENCE_SECONDS)
     return process.returncode, (said or b"").decode()
+
+
+def assert_stopped(said: str, verb: str, number: signal.Signals) -> None:
+    """It has said by what it was stopped, and that nothing was published, and nothing else.
+
+    A busy store may take its time for the abort: who is told to end does not wait for it, and says
+    so.
+    """
+    late = r"(; and the clean-up failed: [^\n]*has not confirmed it within 1 s[^\n;]*)?"
+    stopped = f"s3stream {verb}: stopped by {number.name}"
+    assert re.fullmatch(rf"{stopped}{late}; nothing was published{late}\n", said), said
 
 
 def feed(process: subprocess.Popen[bytes], data: bytes) -> None:

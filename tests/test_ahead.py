@@ -179,6 +179,31 @@ def test_an_error_of_the_listing_comes_through() -> None:
     assert ahead.alive == 0
 
 
+def test_an_error_of_the_listing_is_no_error_of_what_was_listed_before() -> None:
+    # Who passes over what cannot be read would go on, and miss all that was still to be listed.
+    looked = threading.Event()
+
+    def listing() -> Iterator[bytes]:
+        yield b"one"
+        raise FileNotFoundError("no such bucket")
+
+    def read(of: bytes, start: int, end: int) -> bytes:
+        looked.wait()
+        return of
+
+    with closing(ahead_of(listing(), read=read, at_once=1)) as ahead:
+        things = iter(ahead)
+        _, ranges = next(things)
+        looked.set()
+        for thread in threading.enumerate():
+            if thread.name == "s3stream test ahead":
+                thread.join()
+        # Nothing is in flight any more, so it looks for what comes next.
+        assert b"".join(ranges) == b"one"
+        with pytest.raises(FileNotFoundError, match="no such bucket"):
+            next(things)
+
+
 class LateNews(Pace):
     """Counts a request out only when the next one is wanted."""
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 import s3stream
 from s3stream import ArchiveContents, IntegrityError, NotFoundError, UsageError
@@ -677,10 +678,10 @@ def test_into_any_file_system_of_fsspec(
     seaweedfs: Server, bucket: str, key: str, source: str
 ) -> None:
     archived(seaweedfs, source, f"s3://{bucket}/{key}.tar")
-    s3stream.extract(
-        f"s3://{bucket}/{key}.tar", f"memory://{key}", dest_options={}, **connection(seaweedfs)
-    )
-    fs = fsspec.filesystem("memory")
+    s3stream.extract(f"s3://{bucket}/{key}.tar", f"memory://{key}", **connection(seaweedfs))
+    # The one that was asked for last, which has not heard of the store's keys.
+    fs = MemoryFileSystem.current()
+    assert fs.storage_options == {}
     assert fs.cat_file(f"/{key}/folder/b.bin") == OBJECTS["folder/b.bin"]
     fs.rm(f"/{key}", recursive=True)
 

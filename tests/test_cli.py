@@ -193,6 +193,21 @@ def test_a_full_disk_is_an_error(seaweedfs: Server, bucket: str, key: str) -> No
         assert (done.returncode, done.stderr.decode()) == (1, said)
 
 
+def test_what_is_published_is_so_whoever_cannot_read_it(
+    seaweedfs: Server, bucket: str, key: str
+) -> None:
+    uri = f"s3://{bucket}/{key}"
+    with Path("/dev/full").open("wb") as full:
+        done = s3stream(seaweedfs, "put", "-", uri, "--json", given=b"data", stdout=full)
+    said = f"s3stream put: standard output: No space left on device; {uri} is published\n"
+    assert (done.returncode, done.stderr.decode()) == (1, said)
+    assert content(seaweedfs, bucket, key) == b"data"
+    with Path("/dev/full").open("wb") as full:
+        done = s3stream(seaweedfs, "archive", uri, f"{uri}.tar", "--json", stdout=full)
+    assert done.returncode == 1
+    assert done.stderr.decode().endswith(f"; {uri}.tar is published\n")
+
+
 def test_streams_that_are_closed(seaweedfs: Server, bucket: str, key: str) -> None:
     uri = f"s3://{bucket}/{key}"
     script = '"$0" put - "$1" <&-; echo $?; echo x | "$0" put - "$1" 2>&-; echo $?'
@@ -281,7 +296,9 @@ WRONG = {
     "put - s3://bucket/folder/": (2, "s3stream put: 'bucket/folder/' ends in '/'"),
     "put - http://bucket/key": (2, "s3stream put: 'http://bucket/key': the scheme is 'http'"),
     "put nothing s3://bucket/key": (3, "s3stream put: nothing: No such file or directory"),
-    "put . s3://bucket/key": (2, "is not a regular file: let standard input come from it"),
+    "put . s3://bucket/key": (2, "is a folder: send its files, or s3stream archive makes one"),
+    "put /dev/null s3://bucket/key": (2, "not a regular file: let standard input come from it"),
+    "put /dev/null s3://": (2, "s3stream put: 's3://' names no bucket"),
     "put - s3://bucket/key --part-size 5MB": (2, "'5MB': expected bytes, or a number with KiB"),
     "put - s3://bucket/key --part-size 5": (2, "s3stream put: --part-size 5: expected 5,242,880"),
     "put - s3://bucket/key --memory 6MiB": (2, "s3stream put: --memory 6,291,456: expected"),

@@ -12,7 +12,7 @@ import pytest
 from tests.archives import entries, manifest, put, tree
 from tests.faults import Answer, Hold, Meanwhile
 from tests.looking import assert_nothing, bytes_of, content
-from tests.shell import PATIENCE_SECONDS, end, environment, running, s3stream
+from tests.shell import PATIENCE_SECONDS, assert_stopped, end, environment, running, s3stream
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,10 +113,14 @@ def test_two_stores(
     [
         (["archive", "s3://b/in/"], 2, "the following arguments are required: DEST_URI"),
         (["archive", "s3://b/in/", "s3://b/a.rar"], 2, "its name means no format of archives"),
+        (["archive", "s3://b/in/", "s3://b/a.rar"], 2, "; say --format\n"),
+        (["archive", "s3://b/", "s3://b/a", "--format=7z"], 2, "archive: --format '7z': expected"),
         (["archive", "s3://b/in/", "a.zip"], 2, "expected a URI such as s3://bucket/key"),
-        (["archive", "s3://b/", "s3://b/a.tar", "--stored"], 2, "that is for format 'zip'"),
+        (["archive", "s3://b/", "s3://b/a.tar", "--stored"], 2, "archive: --stored: that is for"),
         (["archive", "s3://b/", "s3://b/a.zip", "--since", "soon"], 2, "expected how long ago"),
-        (["archive", "s3://b/", "s3://b/a.zip", "--memory-limit", "1"], 2, "at least 1 MiB"),
+        (["archive", "s3://b/", "s3://b/a.zip", "--since", "200000w"], 2, "before the first day"),
+        (["archive", "s3://b/", "s3://b/a.zip", "--since", "0001-01-01"], 2, "expected how long"),
+        (["archive", "s3://b/", "s3://b/a.zip", "--memory-limit", "1"], 2, ": --memory-limit 1: "),
         (["extract", "s3://b/a.zip"], 2, "the following arguments are required: DEST"),
         (["extract", "no such.zip", "out"], 3, "there is no file no such.zip"),
         (["verify"], 2, "the following arguments are required: ARCHIVE_URI"),
@@ -185,6 +189,7 @@ def test_an_object_that_vanishes(
         told = done.stderr.decode()
         if code:
             assert f"{key}/in/a.txt" in told
+            assert told.endswith("; --skip-changed would pass over it\n")
             assert_nothing(seaweedfs, bucket, f"{key}/all.tar")
         else:
             warned = f"s3stream archive: warning: {source}a.txt is not in the archive: "
@@ -222,7 +227,7 @@ def test_archive_that_is_told_to_end(
         process.send_signal(number)  # a terminal that closes sends two
         code, said = end(process)
     assert code == -number
-    assert said == f"s3stream archive: stopped by {number.name}; nothing was published\n"
+    assert_stopped(said, "archive", number)
     assert proxy.injected
     assert proxy.count("AbortMultipartUpload") >= 1
     assert_nothing(seaweedfs, bucket, f"{key}/all.tar")

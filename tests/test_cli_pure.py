@@ -228,6 +228,12 @@ def test_what_is_put_into_our_words_is_what_the_library_says(phrase: str) -> Non
         ("memory=5: expected 3 (three part_size)", "--memory 5: expected 3 (three --part-size)"),
         ("hold 7; raise part_size", "hold 7; raise --part-size"),
         ("if_match: this store ignores it", "--if-match: this store ignores it"),
+        (
+            "since=: nobody can tell; leave since= out, or this with exclude=",
+            "--since: nobody can tell; leave --since out, or this with --exclude",
+        ),
+        ("exclude='a' or exclude='a/*'", "--exclude 'a' or --exclude 'a/*'"),
+        ("dest='a' is a file: the format stays", "DEST 'a' is a file: the format stays"),
         ("cannot read (s3://b/memory=1/part_size=2)", "cannot read (s3://b/memory=1/part_size=2)"),
         ("s3://b/x if_match/y: gone", "s3://b/x if_match/y: gone"),
         (

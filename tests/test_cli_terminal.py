@@ -13,7 +13,7 @@ import pytest
 
 from tests.looking import assert_nothing, bytes_of, content
 from tests.shell import PART, end, feed, running
-from tests.test_cli_signals import PRODUCER, told
+from tests.test_cli_signals import PRODUCER, pid_of_producer, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -156,9 +156,10 @@ def test_ctrl_c_reaches_a_command_once(
         stderr=terminal.end,
     ) as process:
         terminal.read_until(r"12\.0 MiB, ")
+        pid = pid_of_producer(process, tmp_path)
         terminal.type(b"\x03")
-        terminal.read_until(r"s3stream run: stopped by SIGINT; nothing was published")
-        os.kill(int((tmp_path / "pid").read_text()), signal.SIGUSR1)
+        terminal.read_until(r"s3stream run: stopped by SIGINT;.* nothing was published")
+        os.kill(pid, signal.SIGUSR1)
         assert end(process)[0] == -signal.SIGINT
     # The terminal has told it, and we have not told it again.
     assert os.read(told, 100).decode().split() == ["SIGINT", "SIGUSR1"]

@@ -305,8 +305,8 @@ def test_wrong_input_is_refused_before_any_request(
         send(proxied, tmp_path / "no-such", bucket, key)
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    for path in (tmp_path, pipe):
-        with pytest.raises(UsageError, match="not a regular file"):
+    for path, said in ((tmp_path, "is a folder"), (pipe, "is not a regular file")):
+        with pytest.raises(UsageError, match=said):
             send(proxied, path, bucket, key)
     with pytest.raises(UsageError, match="part_sise"):
         send(proxied, file, bucket, key, part_sise=7)

@@ -83,7 +83,7 @@ def extract(
     """
     choice = Choice(include, exclude)
     options = _with_client(client, options)
-    place = open_place(dest, options if dest_options is None else dest_options)
+    place = open_place(dest, dest_options, options)
     entries = size = 0
 
     def take(member: Member, pieces: Iterator[bytes]) -> bool:

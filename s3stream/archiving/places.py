@@ -26,9 +26,12 @@ class Place(Protocol):
         """Write an entry, in the place of what is called so."""
 
 
-def open_place(dest: str | os.PathLike[str], options: Mapping[str, Any]) -> Place:
+def open_place(
+    dest: str | os.PathLike[str], options: Mapping[str, Any] | None, of_s3: Mapping[str, Any]
+) -> Place:
     """Find out what a destination is; `options` are its storage options, not for a local folder.
 
+    Where there are none, S3 is reached by `of_s3`; nobody else gets those, for they hold secrets.
     Raises `UsageError` for one that cannot be.
     """
     uri: object = dest
@@ -40,10 +43,10 @@ def open_place(dest: str | os.PathLike[str], options: Mapping[str, Any]) -> Plac
     if not found:
         return _Folder(Path(uri))
     if scheme not in SCHEMES:
-        return _Tree(uri, options)
+        return _Tree(uri, options or {})
     if not split_path(uri)[0]:
         raise UsageError(f"dest={dest!r} names no bucket: expected s3://bucket/prefix/")
-    return _Store(uri, options)
+    return _Store(uri, of_s3 if options is None else options)
 
 
 class _Store:

@@ -11,7 +11,7 @@ import s3stream
 from .bar import human
 from .parsing import Parser, add_connection, connection, duration, size
 from .voice import Voice
-from .writing import add_writing, refuse_if_there, writing
+from .writing import add_writing, refuse_if_there, tell_of, writing
 
 EXAMPLE = """
 s3stream archive s3://bucket/ s3://backups/bucket-2026-11-28.zip
@@ -87,15 +87,8 @@ def run(options: Namespace, voice: Voice) -> int:
             **writing(options),
         )
     contents = made.contents
-    voice.result(
-        {
-            "uri": options.dest,
-            **dataclasses.asdict(made.upload),
-            "entries": contents.entries,
-            "bytes": contents.size,
-            "skipped": contents.skipped,
-        }
-    )
+    facts = {"entries": contents.entries, "bytes": contents.size, "skipped": contents.skipped}
+    tell_of(voice, options.dest, dataclasses.asdict(made.upload) | facts)
     voice.done(f"{options.dest}: {summary(contents)}, in {human(made.upload.size)}")
     return 0
 
@@ -111,12 +104,14 @@ def _moment(text: str) -> datetime:
     """A time: so long ago, or a date, in the zone of this machine where it names none."""
     try:
         return datetime.now(timezone.utc) - duration(text)
+    except OverflowError:
+        raise ArgumentTypeError(f"{text!r}: is before the first day of any calendar") from None
     except ArgumentTypeError:
         pass  # then it must be a date
     try:
         # Z is understood from Python 3.11 on.
         return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone()
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ArgumentTypeError(
             f"{text!r}: expected how long ago (24h, 7d), or a date such as 2026-11-28 or"
             " 2026-11-28T01:30:00Z"

@@ -131,7 +131,9 @@ def _opened(uri: str, chosen: dict[str, Any]) -> Iterator[s3stream.S3Writer]:
 def _with_name(uri: str, file: str) -> str:
     """`s3://bucket` and `s3://bucket/folder/` take the name of the file, as `cp` has it."""
     _, found, rest = uri.partition("://")
-    if found and rest and "/" not in rest:
+    if found and not rest:
+        return uri  # it names no bucket, and the file's name is none
+    if found and "/" not in rest:
         uri += "/"
     return uri + Path(file).name if uri.endswith("/") else uri
 

@@ -14,8 +14,21 @@ _OPTIONS = {
     "if_match": "--if-match",
     "if_none_match": "--if-none-match",
 }
+# Those whose names are words of English too: only where a value is given, or wanted.
+_WITH_VALUE_ONLY = {
+    "memory": "--memory",
+    "memory_limit": "--memory-limit",
+    "format": "--format",
+    "include": "--include",
+    "exclude": "--exclude",
+    "since": "--since",
+    "upload_id": "--upload-id",
+    "dest": "DEST",
+}
 _BEGINS = r"(?:(?<=^)|(?<=[\s(]))"
-_WITH_VALUE = re.compile(rf"{_BEGINS}({'|'.join([*_OPTIONS, 'memory'])})=")
+_WITH_VALUE = re.compile(
+    rf"{_BEGINS}({'|'.join([*_OPTIONS, *_WITH_VALUE_ONLY])})=(?P<value>(?=[^\s:;,)]))?"
+)
 _BARE = re.compile(rf"{_BEGINS}({'|'.join(_OPTIONS)})(?![\w=/])")
 
 # What it says to do, for who writes Python, and for who types commands.
@@ -32,9 +45,12 @@ PHRASES = {
     "until s3stream.abort_uploads() removes it": "until s3stream uploads abort removes it",
     "which s3stream.list_uploads() shows": "which s3stream uploads list shows",
     "upload_file() goes on with it": "give the file's name, and not -",
+    "changed='skip' would pass over it": "--skip-changed would pass over it",
+    "s3stream.archive() makes one object of it": "s3stream archive makes one object of it",
     " spool=, or raise memory= and s3stream.limit_memory()": " TMPDIR, or raise --memory",
 }
 _SAME_CALL = re.compile(r"the same call, with checkpoint=.*, goes on with it")
+_STORED = re.compile(rf"{_BEGINS}compression='stored'")
 
 
 def in_our_words(problem: BaseException | str) -> str:
@@ -58,5 +74,11 @@ def _translated(text: str) -> str:
     for theirs, ours in PHRASES.items():
         text = text.replace(theirs, ours)
     text = _SAME_CALL.sub("the same command goes on with it", text)
-    text = _WITH_VALUE.sub(lambda found: f"{_OPTIONS.get(found[1], '--memory')} ", text)
+    text = _STORED.sub("--stored", text)
+    text = _WITH_VALUE.sub(_option, text)
     return _BARE.sub(lambda found: _OPTIONS[found[1]], text)
+
+
+def _option(found: re.Match[str]) -> str:
+    name = (_OPTIONS | _WITH_VALUE_ONLY)[found[1]]
+    return name if found["value"] is None else f"{name} "

@@ -11,10 +11,11 @@ from typing import Any
 
 import s3stream
 
-from ..errors import AlreadyExistsError
+from ..errors import AlreadyExistsError, add_note
 from ..plan import plan_parts
 from .bar import clock, count, human
 from .parsing import connection, pair, size, whole_number
+from .streams import flush_output
 from .voice import Voice
 
 _CHECKSUMS = ("crc64nvme", "crc32c", "crc32", "none")
@@ -117,6 +118,17 @@ def is_published(file: Any) -> bool:
         return False
 
 
+def tell_of(voice: Voice, uri: str, facts: dict[str, Any]) -> None:
+    """Print the result of what is published; an error of that says that it is."""
+    try:
+        voice.result({"uri": uri, **facts})
+        flush_output()
+    except OSError as error:
+        # Or who hears of a failure would take it for one of the upload.
+        add_note(error, f"{uri} is published")
+        raise
+
+
 class Report:
     """Says what has become of an object, and how long it took from the report's making."""
 
@@ -126,7 +138,7 @@ class Report:
 
     def published(self, uri: str, result: s3stream.UploadResult) -> None:
         """It is there."""
-        self._voice.result({"uri": uri, **dataclasses.asdict(result)})
+        tell_of(self._voice, uri, dataclasses.asdict(result))
         took = clock(time.monotonic() - self._begun)
         parts = f"{count(result.parts, 'part')}, " if result.parts else ""
         self._voice.done(f"{uri}: {human(result.size)} ({result.size:,} bytes), {parts}{took}")
