@@ -25,6 +25,7 @@ from .creating import Creating
 from .protocol import (
     CHECKSUMS,
     EXTENSIONS,
+    OFFSET,
     VERSION,
     Patch,
     Refused,
@@ -101,7 +102,7 @@ class Serving:
         headers = {"Cache-Control": "no-store"}
         if record.kind is not Kind.FINAL or record.status is Status.FINISHED:
             record, offset = await self._stand(request, held)
-            headers["Upload-Offset"] = str(offset)
+            headers[OFFSET] = str(offset)
         if record.length is None:
             headers["Upload-Defer-Length"] = "1"
         else:
@@ -131,9 +132,11 @@ class Serving:
         writing = self._writing(held.name, Patch(offset, 0, None, None))
         try:
             await self._work.write(request, writing, _id_in(request), with_body=False)
-        except Refused:
-            if not writing.finished_here:
+        except Refused as refused:
+            # It has moved since: the request that we waited for has published it, or we have.
+            if OFFSET not in refused.headers:
                 raise
+            return writing.record, int(refused.headers[OFFSET])
         return writing.record, writing.record.offset
 
     async def _patch(self, request: Request) -> Response:
@@ -142,7 +145,7 @@ class Serving:
         writing = self._writing(name_of(upload_id), patch)
         await self._work.write(request, writing, upload_id, with_body=True)
         record = writing.record
-        headers = {"Upload-Offset": str(record.offset), **expires(record)}
+        headers = {OFFSET: str(record.offset), **expires(record)}
         return Response(status_code=204, headers=headers)
 
     async def _delete(self, request: Request) -> Response:
