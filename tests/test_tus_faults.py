@@ -363,12 +363,12 @@ def test_an_upload_that_cannot_be_removed_holds_up_no_other(
 
 
 def test_a_sweep_leaves_what_a_request_is_about(seaweedfs: Server, bucket: str, key: str) -> None:
-    with serving(seaweedfs, bucket, key) as client:
+    with running(seaweedfs, bucket, key) as server:
+        client = server.start()
         url = client.create(10)
         half = client.half(url, 0, 10)
         half.send(b"01234")
-        while client.patch(url, 9, b"").status != 423:
-            pass
+        server.watch.wait_until(lambda watch: watch.given[-1:] > [0])
         # As if it had expired since.
         assert swept(seaweedfs, bucket, key) == Swept(removed=0, kept=1, failed=0)
         half.send(b"56789")
