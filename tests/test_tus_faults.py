@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
@@ -11,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from s3stream.tus.app import open_shelf
+from s3stream.tus.protocol import Patch
+from s3stream.tus.record import Kind, Record
 from s3stream.tus.sweeping import Swept, sweep
+from s3stream.tus.writing import Writing
 from tests.faults import Answer, Hold, LoseAnswer, Meanwhile
 from tests.looking import bytes_of, content
 from tests.test_tus import PART, part_of, the_object
@@ -388,6 +392,23 @@ def test_a_sweep_reads_no_record_that_cannot_have_expired(
     assert sweep(shelf, now, stop=lambda: True) == Swept(removed=0, kept=0, failed=0)
     assert sweep(shelf, now) == Swept(removed=0, kept=1, failed=0)
     assert proxy.count("GetObject") == 1
+
+
+def test_an_upload_counts_from_when_it_was_last_written_to(
+    seaweedfs: Server, bucket: str, key: str
+) -> None:
+    shelf = open_shelf(bucket, f"{key}/", **options_for(seaweedfs))
+    name = shelf.create("0" * 32, Record(f"{key}/x", None, "", Kind.WHOLE, "", None)).name
+    now = itertools.count(1e10)  # it is later whenever somebody asks
+    writing = Writing(shelf, name, Patch(0, None, None, None), 5 << 40, lambda: next(now))
+    writing.begin()
+    writing.write(DATA)
+    begun = writing.record.expires
+    writing.end()
+    writing.close()
+    assert begun is not None
+    assert (ended := shelf.read(name).record.expires) is not None
+    assert ended > begun
 
 
 def test_a_server_sweeps_by_itself(seaweedfs: Server, bucket: str, key: str) -> None:
