@@ -389,7 +389,8 @@ def test_an_upload_counts_for_a_while_after_it_was_written_to(
         reply = client.request("POST", Upload_Length="3")
         assert reply.headers["upload-expires"].endswith(" GMT")
         url = reply.headers["location"]
-        assert client.head(url).status == 410
+        head = client.head(url)
+        assert (head.status, head.headers["cache-control"]) == (410, "no-store")
         assert client.patch(url, 0, b"abc").status == 410
         assert client.delete(url).status == 204
     with serving(store, bucket, key, expires=None) as client:

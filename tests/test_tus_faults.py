@@ -137,6 +137,37 @@ def test_who_asks_while_the_end_is_written_down_hears_where_it_stands(
     assert the_object(seaweedfs, bucket, key) == DATA
 
 
+def test_an_upload_that_has_ended_takes_no_more(
+    seaweedfs: Server, proxy: Proxy, bucket: str, key: str, client: Client
+) -> None:
+    data = bytes_of(2 * PART)
+    url = client.create()
+    assert client.patch(url, 0, data).offset == len(data)
+    fail = partial(proxy.inject, "PutObject", DOWN, times=None, where=is_record)
+    proxy.inject("CompleteMultipartUpload", Meanwhile(fail))
+    assert client.patch(url, len(data), b"", Upload_Length=str(len(data))).status == 503
+    assert DOWN in [fault for fault, _ in proxy.injected]
+    proxy.clear()
+    # Its length was said, and that is written down nowhere.
+    assert client.patch(url, len(data), b"more").status == 413
+    assert client.offset(url) == len(data)
+    assert the_object(seaweedfs, bucket, key) == data
+
+
+def test_a_tail_that_was_left_goes_with_its_upload(
+    seaweedfs: Server, proxy: Proxy, bucket: str, key: str, client: Client
+) -> None:
+    url = client.create(4)
+    assert client.patch(url, 0, b"abc").offset == 3
+    proxy.inject("DeleteObject", DOWN, times=2, where=of("-0"))
+    assert client.patch(url, 3, b"d").offset == 4
+    assert len(proxy.injected) == 2
+    assert the_object(seaweedfs, bucket, key) == b"abcd"
+    assert len(below(seaweedfs, bucket, key)) == 3
+    assert client.delete(url).status == 204
+    assert below(seaweedfs, bucket, key) == {}
+
+
 def test_a_small_object_that_is_not_taken(
     seaweedfs: Server, proxy: Proxy, bucket: str, key: str, client: Client
 ) -> None:

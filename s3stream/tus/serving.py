@@ -82,6 +82,7 @@ class Serving:
         except S3StreamError as error:
             response = _said(self._refusal_for(error, request))
         response.headers["Tus-Resumable"] = VERSION
+        response.headers["Cache-Control"] = "no-store"  # or a 404 and a 410 may be kept, too
         return response
 
     async def _options(self, request: Request) -> Response:
@@ -99,7 +100,7 @@ class Serving:
         held = await self._work.run(self._shelf.read, name_of(_id_in(request)))
         record = held.record
         refuse_if_over(record, time.time())
-        headers = {"Cache-Control": "no-store"}
+        headers = {}
         if record.kind is not Kind.FINAL or record.status is Status.FINISHED:
             record, offset = await self._stand(request, held)
             headers[OFFSET] = str(offset)

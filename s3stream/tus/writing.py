@@ -149,6 +149,7 @@ class Writing:
         if is_published(self._writer):
             self._publish()
             self._agree_on(self.record.offset)
+            self.left = 0
             return
         self._agree_on(self._writer.tell())
 
