@@ -137,6 +137,20 @@ def test_who_asks_while_the_end_is_written_down_hears_where_it_stands(
     assert the_object(seaweedfs, bucket, key) == DATA
 
 
+@pytest.mark.parametrize("operation", ["GetObject", "ListParts"])
+def test_who_asks_while_the_store_is_down_is_to_ask_again(
+    proxy: Proxy, client: Client, operation: str
+) -> None:
+    url = client.create(len(DATA))
+    assert client.patch(url, 0, DATA[: PART + 10]).offset == PART + 10
+    proxy.inject(operation, DOWN, times=2)
+    reply = client.head(url)
+    assert len(proxy.injected) == 2
+    # For a 503, as for whatever else but this, tus-js-client would begin the upload anew.
+    assert (reply.status, reply.headers["retry-after"]) == (423, "1")
+    assert client.offset(url) == PART + 10
+
+
 def test_an_upload_that_has_ended_takes_no_more(
     seaweedfs: Server, proxy: Proxy, bucket: str, key: str, client: Client
 ) -> None:

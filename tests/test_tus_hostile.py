@@ -153,11 +153,13 @@ def test_requests_at_work_are_bounded(seaweedfs: Server, bucket: str, key: str) 
         half = client.half(url, 0, 10)
         half.send(b"01234")
         server.watch.wait_until(lambda watch: watch.given[-1:] > [0])
-        reply = client.head(url)
+        reply = client.request("POST", Upload_Length="1")
         assert (reply.status, reply.headers["retry-after"]) == (503, "1")
+        reply = client.head(url)
+        assert (reply.status, reply.headers["retry-after"]) == (423, "1")
         half.send(b"56789")
         assert half.reply().status == 204
-        server.watch.wait_until(lambda watch: watch.ended == 2)
+        server.watch.wait_until(lambda watch: watch.ended == 3)
         assert client.offset(url) == 10
 
 

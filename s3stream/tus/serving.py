@@ -42,6 +42,8 @@ from .writing import Writing, is_gone, offset_of, refuse_if_over
 
 Answer = Callable[[Request], Awaitable[Response]]
 
+_LOCKED, _UNAVAILABLE = 423, 503
+
 _log = logging.getLogger("s3stream")
 
 
@@ -68,8 +70,9 @@ class Serving:
         return await self._answer(request, methods)
 
     async def _answer(self, request: Request, methods: Mapping[str, Answer]) -> Response:
+        method = request.method
         try:
-            method = method_of(request.method, request.headers)
+            method = method_of(method, request.headers)
             if method not in methods:
                 allowed = ", ".join(methods)
                 raise Refused(405, f"{method}: expected one of {allowed}", {"Allow": allowed})
@@ -78,9 +81,9 @@ class Serving:
             with self._work.one():
                 response = await methods[method](request)
         except Refused as refused:
-            response = _said(refused)
+            response = _said(refused, method)
         except S3StreamError as error:
-            response = _said(self._refusal_for(error, request))
+            response = _said(self._refusal_for(error, request), method)
         response.headers["Tus-Resumable"] = VERSION
         response.headers["Cache-Control"] = "no-store"  # or a 404 and a 410 may be kept, too
         return response
@@ -165,7 +168,7 @@ class Serving:
         """What a client hears of an error of the store: what to do. What it was, the log says."""
         if isinstance(error, LockedError):
             return Refused(
-                423, "another request is about this upload; ask again", {"Retry-After": "1"}
+                _LOCKED, "another request is about this upload; ask again", {"Retry-After": "1"}
             )
         if isinstance(error, TooLargeError) and self._shelf.options.spool is not False:
             return Refused(413, "the store takes no object of this size")
@@ -175,7 +178,7 @@ class Serving:
             raise error  # the server's own mistake: 500, and its traceback in the log
         _log.error("tus: %s: %s", request.method, error)
         return Refused(
-            503,
+            _UNAVAILABLE,
             "the store did not take it; ask with HEAD from where to go on",
             {"Retry-After": "1"},
         )
@@ -188,5 +191,10 @@ def _id_in(request: Request) -> str:
     return upload_id
 
 
-def _said(refused: Refused) -> Response:
-    return PlainTextResponse(f"{refused.sentence}\n", refused.status, refused.headers)
+def _said(refused: Refused, method: str) -> Response:
+    status = refused.status
+    if method == "HEAD" and status == _UNAVAILABLE:
+        # Of all that HEAD may hear, tus-js-client asks again for this one only; for any other it
+        # begins the whole upload anew.
+        status = _LOCKED
+    return PlainTextResponse(f"{refused.sentence}\n", status, refused.headers)
