@@ -24,7 +24,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from s3stream import CleanupError, S3StreamError, UncertainError
+from s3stream import AlreadyExistsError, CleanupError, S3StreamError, UncertainError
 from tests.fuzz_faults import ABORT, COMMITS, CREATE, DENIED, DOWN, FATAL, FLIPPED, PART, PASSING
 from tests.fuzz_world import (
     DISCARDING,
@@ -92,7 +92,14 @@ class Lives(RuleBasedStateMachine):
         if "+" in face["mode"]:
             # Its parts are sent by the close that seals it: luck would say what that hears of them.
             options["publish"] = "close"
-        file = line.open(f"{self.world.bucket}/{key}", **options)
+        path = f"{self.world.bucket}/{key}"
+        if "x" in face["mode"] and key in self.objects:
+            # It comes too late already; those that find out at their end were open before.
+            with pytest.raises(AlreadyExistsError):
+                line.open(path, **options)
+            self.free.append(line)
+            return
+        file = line.open(path, **options)
         self.opened += 1
         self.handles.append(Handle(line, key, options, file, self.opened, line.proxy.count()))
 

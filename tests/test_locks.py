@@ -277,7 +277,7 @@ def test_a_small_file_is_not_published_by_who_was_taken_over(
     file.write_bytes(b"old")
 
     class Meanwhile(Callback):  # type: ignore[misc]  # fsspec has no types
-        def relative_update(self, inc: int = 1) -> None:
+        def set_size(self, size: int | None) -> None:
             with standing_still(proxy):
                 other = tmp_path / "other"
                 other.write_bytes(b"new")

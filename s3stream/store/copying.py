@@ -172,6 +172,9 @@ class Copies:
             for name, value in given.items()
             if name.startswith(f"{prefix}SSE") or name == "RequestPayer"
         }
+        # Whose the bucket is counts for both, unless another owner is named for the source's.
+        owner = given.get("ExpectedSourceBucketOwner", given.get("ExpectedBucketOwner"))
+        asking |= {} if owner is None else {"ExpectedBucketOwner": owner}
         with translated("cannot find what is to be copied", **source.where):
             return call(self._client, "head_object", {**asking, **source.arguments})
 
