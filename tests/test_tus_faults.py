@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from s3stream.tus.app import open_shelf
+from s3stream.tus.protocol import Patch
+from s3stream.tus.record import Kind, Record
 from s3stream.tus.sweeping import Swept, sweep
-from tests.faults import Answer, Hold, LoseAnswer
+from s3stream.tus.writing import Writing
+from tests.faults import Answer, Hold, LoseAnswer, Meanwhile
 from tests.looking import bytes_of, content
 from tests.test_tus import PART, part_of, the_object
 from tests.tus import (
@@ -63,11 +69,14 @@ def test_a_record_that_is_not_written_at_first_is_written_again(
     seaweedfs: Server, proxy: Proxy, bucket: str, key: str, client: Client, data: bytes
 ) -> None:
     url = client.create(len(data))
-    # All attempts of the call by which the end is written down.
-    writes = 0 if data == b"small" else 2
-    proxy.inject("PutObject", DOWN, times=2, skip=writes, where=is_record)
+    # All attempts of the call by which the end is written down; nothing is before that if small.
+    fail = partial(proxy.inject, "PutObject", DOWN, times=2, where=is_record)
+    if data == b"small":
+        fail()
+    else:
+        proxy.inject("CompleteMultipartUpload", Meanwhile(fail))
     assert client.patch(url, 0, data).status == 204
-    assert len(proxy.injected) == 2
+    assert [fault for fault, _ in proxy.injected].count(DOWN) == 2
     assert client.offset(url) == len(data)
     assert the_object(seaweedfs, bucket, key) == data
     assert_only_records(seaweedfs, bucket, key)
@@ -84,12 +93,13 @@ def test_an_end_that_cannot_be_written_down_is_no_success_and_is_found_again(
 
     with serving(proxied, bucket, key, config_kwargs=TWICE, after_finish=after_finish) as client:
         url = client.create(None if deferred else len(DATA))
-        proxy.inject("PutObject", DOWN, times=None, skip=2, where=is_record)
+        fail = partial(proxy.inject, "PutObject", DOWN, times=None, where=is_record)
+        proxy.inject("CompleteMultipartUpload", Meanwhile(fail))
         said = {"Upload-Length": str(len(DATA))} if deferred else {}
         reply = client.patch(url, 0, DATA, **said)
         assert (reply.status, reply.headers["retry-after"]) == (503, "1")
         assert "ask with HEAD" in reply.sentence
-        assert proxy.injected
+        assert DOWN in [fault for fault, _ in proxy.injected]
         assert heard == []
         # It is there, and nobody has heard of it.
         assert the_object(seaweedfs, bucket, key) == DATA
@@ -101,6 +111,75 @@ def test_an_end_that_cannot_be_written_down_is_no_success_and_is_found_again(
         assert client.head(url).status == 200
     assert len(heard) == 1
     assert_only_records(seaweedfs, bucket, key)
+
+
+def test_who_asks_while_the_end_is_written_down_hears_where_it_stands(
+    seaweedfs: Server, proxy: Proxy, bucket: str, key: str, client: Client
+) -> None:
+    url = client.create(len(DATA))
+    hold = Hold()
+    write = partial(proxy.inject, "PutObject", hold, where=is_record)
+    proxy.inject("CompleteMultipartUpload", Meanwhile(write))
+    with ThreadPoolExecutor(2) as pool:
+        sending = pool.submit(client.patch, url, 0, DATA)
+        proxy.wait_for("CompleteMultipartUpload", finished=True, timeout=SECONDS)
+        asked = proxy.count("ListParts")
+        asking = pool.submit(client.head, url)
+        # The store tells that the upload is gone, and the record does not tell why yet.
+        proxy.wait_for("ListParts", asked + 1, finished=True, timeout=SECONDS)
+        hold.event.set()
+        assert sending.result().status == 204
+        reply = asking.result()
+    assert hold in [fault for fault, _ in proxy.injected]
+    # Locked, where this machine was slow. Anything else, and clients begin anew.
+    assert reply.status == 423 or (reply.status, reply.offset) == (200, len(DATA)), reply
+    assert client.offset(url) == len(DATA)
+    assert the_object(seaweedfs, bucket, key) == DATA
+
+
+@pytest.mark.parametrize("operation", ["GetObject", "ListParts"])
+def test_who_asks_while_the_store_is_down_is_to_ask_again(
+    proxy: Proxy, client: Client, operation: str
+) -> None:
+    url = client.create(len(DATA))
+    assert client.patch(url, 0, DATA[: PART + 10]).offset == PART + 10
+    proxy.inject(operation, DOWN, times=2)
+    reply = client.head(url)
+    assert len(proxy.injected) == 2
+    # For a 503, as for whatever else but this, tus-js-client would begin the upload anew.
+    assert (reply.status, reply.headers["retry-after"]) == (423, "1")
+    assert client.offset(url) == PART + 10
+
+
+def test_an_upload_that_has_ended_takes_no_more(
+    seaweedfs: Server, proxy: Proxy, bucket: str, key: str, client: Client
+) -> None:
+    data = bytes_of(2 * PART)
+    url = client.create()
+    assert client.patch(url, 0, data).offset == len(data)
+    fail = partial(proxy.inject, "PutObject", DOWN, times=None, where=is_record)
+    proxy.inject("CompleteMultipartUpload", Meanwhile(fail))
+    assert client.patch(url, len(data), b"", Upload_Length=str(len(data))).status == 503
+    assert DOWN in [fault for fault, _ in proxy.injected]
+    proxy.clear()
+    # Its length was said, and that is written down nowhere.
+    assert client.patch(url, len(data), b"more").status == 413
+    assert client.offset(url) == len(data)
+    assert the_object(seaweedfs, bucket, key) == data
+
+
+def test_a_tail_that_was_left_goes_with_its_upload(
+    seaweedfs: Server, proxy: Proxy, bucket: str, key: str, client: Client
+) -> None:
+    url = client.create(4)
+    assert client.patch(url, 0, b"abc").offset == 3
+    proxy.inject("DeleteObject", DOWN, times=2, where=of("-0"))
+    assert client.patch(url, 3, b"d").offset == 4
+    assert len(proxy.injected) == 2
+    assert the_object(seaweedfs, bucket, key) == b"abcd"
+    assert len(below(seaweedfs, bucket, key)) == 3
+    assert client.delete(url).status == 204
+    assert below(seaweedfs, bucket, key) == {}
 
 
 def test_a_small_object_that_is_not_taken(
@@ -333,12 +412,12 @@ def test_an_upload_that_cannot_be_removed_holds_up_no_other(
 
 
 def test_a_sweep_leaves_what_a_request_is_about(seaweedfs: Server, bucket: str, key: str) -> None:
-    with serving(seaweedfs, bucket, key) as client:
+    with running(seaweedfs, bucket, key) as server:
+        client = server.start()
         url = client.create(10)
         half = client.half(url, 0, 10)
         half.send(b"01234")
-        while client.patch(url, 9, b"").status != 423:
-            pass
+        server.watch.wait_until(lambda watch: watch.given[-1:] > [0])
         # As if it had expired since.
         assert swept(seaweedfs, bucket, key) == Swept(removed=0, kept=1, failed=0)
         half.send(b"56789")
@@ -358,6 +437,23 @@ def test_a_sweep_reads_no_record_that_cannot_have_expired(
     assert sweep(shelf, now, stop=lambda: True) == Swept(removed=0, kept=0, failed=0)
     assert sweep(shelf, now) == Swept(removed=0, kept=1, failed=0)
     assert proxy.count("GetObject") == 1
+
+
+def test_an_upload_counts_from_when_it_was_last_written_to(
+    seaweedfs: Server, bucket: str, key: str
+) -> None:
+    shelf = open_shelf(bucket, f"{key}/", **options_for(seaweedfs))
+    name = shelf.create("0" * 32, Record(f"{key}/x", None, "", Kind.WHOLE, "", None)).name
+    now = itertools.count(1e10)  # it is later whenever somebody asks
+    writing = Writing(shelf, name, Patch(0, None, None, None), 5 << 40, lambda: next(now))
+    writing.begin()
+    writing.write(DATA)
+    begun = writing.record.expires
+    writing.end()
+    writing.close()
+    assert begun is not None
+    assert (ended := shelf.read(name).record.expires) is not None
+    assert ended > begun
 
 
 def test_a_server_sweeps_by_itself(seaweedfs: Server, bucket: str, key: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import socket
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -152,11 +153,13 @@ def test_requests_at_work_are_bounded(seaweedfs: Server, bucket: str, key: str) 
         half = client.half(url, 0, 10)
         half.send(b"01234")
         server.watch.wait_until(lambda watch: watch.given[-1:] > [0])
-        reply = client.head(url)
+        reply = client.request("POST", Upload_Length="1")
         assert (reply.status, reply.headers["retry-after"]) == (503, "1")
+        reply = client.head(url)
+        assert (reply.status, reply.headers["retry-after"]) == (423, "1")
         half.send(b"56789")
         assert half.reply().status == 204
-        server.watch.wait_until(lambda watch: watch.ended == 2)
+        server.watch.wait_until(lambda watch: watch.ended == 3)
         assert client.offset(url) == 10
 
 
@@ -244,6 +247,17 @@ def test_options_that_cannot_be(seaweedfs: Server, bucket: str) -> None:
     for wrong, said in (
         ({"prefix": "in"}, "prefix='in'"),
         ({"path": "files"}, "path='files'"),
+        ({"path": "/{files}"}, "path='/{files}'"),
+        ({"max_size": 0}, "max_size=0"),
+        ({"max_requests": 0}, "max_requests=0: expected 1 or more"),
+        ({"silence": 0}, "silence=0"),
+        ({"expires": timedelta(-1)}, "expires="),
+        ({"sweep_every": timedelta(0)}, "sweep_every="),
+        # Of a string each letter would be one.
+        ({"cors": "https://*.app.example"}, "expected a list of origins"),
+        ({"cors": ["https://*.app.example"]}, "expected an origin"),
+        ({"cors": ["https://app.example/"]}, "expected an origin"),
+        ({"cors": ["app.example"]}, "expected an origin"),
         ({"part_size": 1}, "part_size=1"),
         ({"ContentTyp": "x"}, "did you mean ContentType"),
         ({"no_such": 1}, "no_such"),

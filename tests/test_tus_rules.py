@@ -264,6 +264,9 @@ def test_what_the_server_was_given_wins() -> None:
         "Metadata": {"filename": "a.txt", "note": "ours"},
         "StorageClass": "X",
     }
+    # S3 would join both values of names that differ in case.
+    given = {"Metadata": {"Note": "ours"}}
+    assert parameters_for({"nOte": "theirs"}, given)["Metadata"] == {"Note": "ours"}
     disposed = parameters_for(metadata, {"ContentDisposition": "inline"})
     assert disposed["ContentDisposition"] == "inline"
 
@@ -276,6 +279,8 @@ def test_what_the_server_was_given_wins() -> None:
         {"filetype": "text/plain\n"},
         {"type": "text/" + "x" * 200},
         {"type": "text/plain; charset=\u00fc"},
+        {"type": 'text/plain; charset="a'},
+        {"type": 'text/plain; charset="a\n"'},
         {"na(me": "x"},
         {"note": "1", "Note": "2"},
         {"s3stream-writer": "x"},
@@ -286,6 +291,23 @@ def test_what_the_server_was_given_wins() -> None:
 def test_what_s3_could_not_keep_is_refused(metadata: dict[str, str]) -> None:
     with refused(400, "Upload-Metadata"):
         parameters_for(metadata, {})
+
+
+def test_there_is_room_for_what_the_server_adds() -> None:
+    # S3 keeps 2,048 bytes, of which "s3stream-writer" and 32 digits are the library's.
+    assert parameters_for({"note": "x" * 1900}, {})["Metadata"]
+    for metadata, ours in (("x" * 1990, ""), ("x" * 1000, "x" * 1000)):
+        with refused(400, "Upload-Metadata"):
+            parameters_for({"note": metadata}, {"Metadata": {"ours": ours}})
+    assert parameters_for({}, {"Metadata": {"ours": "x" * 2000}})["Metadata"]
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["video/webm;codecs=vp8,opus", 'audio/mp4; codecs="mp4a.40.2, x"', "a/b;a=1; b=2;c=3;d=4"],
+)
+def test_media_types(said: str) -> None:
+    assert parameters_for({"filetype": said}, {})["ContentType"] == said
 
 
 # -- keys

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -44,6 +45,7 @@ _EXPOSED = [
     "Upload-Metadata",
     "Upload-Offset",
 ]
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/*?#@\sA-Z]+")
 _ANSWERED_FOR = 86_400  # seconds that a browser may keep what it was told of CORS
 
 _log = logging.getLogger("s3stream")
@@ -76,7 +78,8 @@ def application(
     (None: counts for ever), and is removed by a sweep: of this server, as often as `sweep_every`
     says, or `s3stream tus sweep`. `cors`: the origins whose pages may upload ("*": all). More than
     `max_requests` at once are refused (503), and a client that sends nothing for `silence` seconds
-    is taken to be gone.
+    is taken to be gone. Where it is mounted into another application nobody tells it of the
+    server's beginning and end (Starlette tells the outer one only): it does not sweep there.
 
     `options` are those of `s3stream.open`: the connection's, `WriteOptions` fields, S3's own
     parameters, which win over what a client says. Memory of all uploads together is bounded by
@@ -86,8 +89,19 @@ def application(
     Raises `UsageError` for options that cannot be; sends nothing.
     """
     shelf = open_shelf(bucket, prefix, lock=lock, client=client, **options)
-    if not path.startswith("/"):
+    if not path.startswith("/") or "{" in path:
         raise UsageError(f"path={path!r}: expected the path of a URL, such as '/files'")
+    _check_origins(cors)
+    never = timedelta(0)
+    for name, value, is_right, expected in (
+        ("max_size", max_size, max_size > 0, "bytes, 1 or more"),
+        ("expires", expires, expires is None or expires >= never, "a timedelta, or None"),
+        ("sweep_every", sweep_every, sweep_every is None or sweep_every > never, "a timedelta"),
+        ("max_requests", max_requests, max_requests > 0, "1 or more"),
+        ("silence", silence, silence > 0, "seconds"),
+    ):
+        if not is_right:
+            raise UsageError(f"{name}={value!r}: expected {expected}")
     lifetime = None if expires is None else expires.total_seconds()
     rules = Rules(naming, before_create, after_finish, max_size, lifetime, max_requests, silence)
     work = Work(shelf, rules)
@@ -137,6 +151,18 @@ def open_shelf(
     chosen = fs._write_options({**_DEFAULTS, **options})
     Parameters(fs.client, chosen.s3_additional_kwargs)
     return Shelf(fs, bucket, prefix, chosen, with_locks=lock)
+
+
+def _check_origins(cors: Sequence[str]) -> None:
+    """Refuse what no browser calls an origin, and so would match none, or more than was meant."""
+    if isinstance(cors, str):
+        raise UsageError(f"cors={cors!r}: expected a list of origins, such as [{cors!r}]")
+    for origin in cors:
+        if origin not in {"*", "null"} and not _ORIGIN.fullmatch(origin):
+            raise UsageError(
+                f"cors={origin!r}: expected an origin as browsers name it, such as"
+                " 'https://app.example' or 'http://localhost:3000', without a path; or '*': all"
+            )
 
 
 class Sweeping:

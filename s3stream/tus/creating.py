@@ -20,7 +20,7 @@ from ..store import Target
 from .describing import check_key
 from .joining import Joining, Source
 from .ledger import Ledger
-from .protocol import Creation, Patch, Refused, checksum_of, creation_of
+from .protocol import OFFSET, Creation, Patch, Refused, checksum_of, creation_of
 from .record import Kind, Record, Status, name_of
 from .shelf import Held
 from .sweeping import remove
@@ -65,7 +65,7 @@ class Creating:
         record = held.record
         headers = {"Location": f"{quote(request.scope['path'].rstrip('/'))}/{upload_id}"}
         if creation.carries_bytes:
-            headers["Upload-Offset"] = str(record.offset)
+            headers[OFFSET] = str(record.offset)
         return Response(status_code=201, headers={**headers, **expires(record)})
 
     def _record(self, request: Request, upload_id: str, creation: Creation) -> Record:

@@ -20,13 +20,16 @@ FOLDER = ".s3stream-tus"
 _TYPES = ("filetype", "type", "contentType", "content-type")
 _MEDIA_TYPE = re.compile(
     r"[A-Za-z0-9!#$&^_.+-]{1,127}/[A-Za-z0-9!#$&^_.+-]{1,127}"
-    r"(; ?[A-Za-z0-9_-]{1,40}=[A-Za-z0-9_.+-]{1,40}){0,4}"
+    # As browsers call what they have recorded: video/webm;codecs=vp8,opus
+    r"(; ?[A-Za-z0-9_-]{1,40}=([A-Za-z0-9_.+,-]{1,80}|\"[A-Za-z0-9_.+, -]{1,80}\")){0,4}"
 )
 _HEADER_NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 _PLAIN = re.compile(r"[!-~]([ -~]*[!-~])?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 # Metadata of an object, names and values: https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingMetadata.html
 _MOST_METADATA = 2048
+# Of which the writer's id takes some, where an object is written under a condition.
+_MOST_OF_CLIENTS = _MOST_METADATA - 64
 _LONGEST_NAME = 255
 _OURS = "s3stream-"
 
@@ -46,7 +49,14 @@ def parameters_for(metadata: Mapping[str, str], given: Mapping[str, Any]) -> dic
     if "ContentType" not in given:
         parameters["ContentDisposition"] = _attachment(metadata)
     kept = _kept({name: value for name, value in metadata.items() if name not in _TYPES})
-    named = {**kept, **given.get("Metadata", {})}
+    ours = given.get("Metadata", {})
+    folded = {name.lower() for name in ours}  # S3 knows no case in them
+    named = {name: value for name, value in kept.items() if name not in folded} | ours
+    size = sum(len(name) + len(value) for name, value in named.items())
+    if kept and size > _MOST_OF_CLIENTS:
+        raise Refused(
+            400, f"Upload-Metadata: {size:,} bytes, at most {_MOST_OF_CLIENTS:,} are kept"
+        )
     if named:
         parameters["Metadata"] = named
     return {**parameters, **{name: given[name] for name in given if name != "Metadata"}}
@@ -88,9 +98,6 @@ def _kept(metadata: Mapping[str, str]) -> dict[str, str]:
         if folded in kept:
             raise Refused(400, f"Upload-Metadata: {name} is there twice, but for its case")
         kept[folded] = _as_header(value)
-    size = sum(len(name) + len(value) for name, value in kept.items())
-    if size > _MOST_METADATA:
-        raise Refused(400, f"Upload-Metadata: {size:,} bytes, S3 keeps {_MOST_METADATA:,}")
     return kept
 
 

@@ -6,6 +6,7 @@ The library's writer tells it of every part. Must not know requests.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 
 from ..checkpoint import Checkpoint
@@ -32,7 +33,9 @@ class Ledger:
         self.tails = shelf.tails(held.name)
         self._tentative = tentative
         self._length = held.record.length
-        self._expires = held.record.expires
+        # When an upload counts until that is written to now; as it was, until that is accepted.
+        self._expiry: Callable[[], float | None] = lambda: held.record.expires
+        self._is_settled = True
         self._waiting: Checkpoint | None = None
 
     @property
@@ -40,20 +43,22 @@ class Ledger:
         """As it stands at the store."""
         return self._held.record
 
-    def accept(self, length: int | None, expires: float | None) -> None:
-        """From here on what is written counts; so do a length that was said, and a new expiry."""
+    def accept(self, length: int | None, expiry: Callable[[], float | None]) -> None:
+        """From here on what is written counts; so do a length that was said, and a new expiry.
+
+        `expiry` is asked at every write: a request may take longer than an upload counts.
+        """
         self._tentative = False
-        self._length, self._expires = length, expires
+        self._length, self._expiry = length, expiry
+        self._is_settled = False
         if self._waiting is not None:
             waiting, self._waiting = self._waiting, None
             self.keep(waiting)
 
     def settle(self) -> None:
         """Write down what was accepted, if no part has brought that about."""
-        if (self.record.length, self.record.expires) != (self._length, self._expires):
-            self._shelf.write(
-                self._held, replace(self.record, length=self._length, expires=self._expires)
-            )
+        if not self._is_settled:
+            self._write(self.record.checkpoint)
 
     def finish(self, result: UploadResult) -> None:
         """Write down that the object is there.
@@ -63,7 +68,7 @@ class Ledger:
         finished = replace(
             self.record,
             length=result.size,
-            expires=self._expires,
+            expires=self._expiry(),
             status=Status.FINISHED,
             checkpoint=None,
             etag=result.etag,
@@ -103,15 +108,13 @@ class Ledger:
                 begun = replace(checkpoint, parts=(), tail=None)
                 self._shelf.write(self._held, replace(self.record, checkpoint=begun))
             return
-        self._shelf.write(
-            self._held,
-            replace(
-                self.record,
-                checkpoint=checkpoint,
-                length=self._length,
-                expires=self._expires,
-            ),
-        )
+        self._write(checkpoint)
+
+    def _write(self, checkpoint: Checkpoint | None) -> None:
+        expires = self._expiry()
+        record = replace(self.record, checkpoint=checkpoint, length=self._length, expires=expires)
+        self._shelf.write(self._held, record)
+        self._is_settled = True
 
     def forget(self) -> None:
         """Nothing has begun: the record says so already."""

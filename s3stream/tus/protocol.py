@@ -25,6 +25,7 @@ EXTENSIONS = (
 # hashlib's names; CRC32, which some servers offer, is no hash of it.
 CHECKSUMS = {"sha1": 20, "sha256": 32, "sha512": 64, "md5": 16}
 OCTETS = "application/offset+octet-stream"
+OFFSET = "Upload-Offset"
 # More digits than that no size at S3 has.
 _DIGITS = 18
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -184,9 +185,7 @@ def too_long(left: int) -> Refused:
 
 def conflict(offset: int) -> Refused:
     """The refusal of a PATCH for another offset than where the upload stands (2.2.3: 409)."""
-    return Refused(
-        409, f"Upload-Offset: the upload stands at {offset:,}", {"Upload-Offset": str(offset)}
-    )
+    return Refused(409, f"Upload-Offset: the upload stands at {offset:,}", {OFFSET: str(offset)})
 
 
 def metadata_of(said: str) -> dict[str, str]:

@@ -25,6 +25,7 @@ from .creating import Creating
 from .protocol import (
     CHECKSUMS,
     EXTENSIONS,
+    OFFSET,
     VERSION,
     Patch,
     Refused,
@@ -40,6 +41,8 @@ from .work import Work, expires
 from .writing import Writing, is_gone, offset_of, refuse_if_over
 
 Answer = Callable[[Request], Awaitable[Response]]
+
+_LOCKED, _UNAVAILABLE = 423, 503
 
 _log = logging.getLogger("s3stream")
 
@@ -67,8 +70,9 @@ class Serving:
         return await self._answer(request, methods)
 
     async def _answer(self, request: Request, methods: Mapping[str, Answer]) -> Response:
+        method = request.method
         try:
-            method = method_of(request.method, request.headers)
+            method = method_of(method, request.headers)
             if method not in methods:
                 allowed = ", ".join(methods)
                 raise Refused(405, f"{method}: expected one of {allowed}", {"Allow": allowed})
@@ -77,10 +81,11 @@ class Serving:
             with self._work.one():
                 response = await methods[method](request)
         except Refused as refused:
-            response = _said(refused)
+            response = _said(refused, method)
         except S3StreamError as error:
-            response = _said(self._refusal_for(error, request))
+            response = _said(self._refusal_for(error, request), method)
         response.headers["Tus-Resumable"] = VERSION
+        response.headers["Cache-Control"] = "no-store"  # or a 404 and a 410 may be kept, too
         return response
 
     async def _options(self, request: Request) -> Response:
@@ -98,10 +103,10 @@ class Serving:
         held = await self._work.run(self._shelf.read, name_of(_id_in(request)))
         record = held.record
         refuse_if_over(record, time.time())
-        headers = {"Cache-Control": "no-store"}
+        headers = {}
         if record.kind is not Kind.FINAL or record.status is Status.FINISHED:
             record, offset = await self._stand(request, held)
-            headers["Upload-Offset"] = str(offset)
+            headers[OFFSET] = str(offset)
         if record.length is None:
             headers["Upload-Defer-Length"] = "1"
         else:
@@ -131,9 +136,11 @@ class Serving:
         writing = self._writing(held.name, Patch(offset, 0, None, None))
         try:
             await self._work.write(request, writing, _id_in(request), with_body=False)
-        except Refused:
-            if not writing.finished_here:
+        except Refused as refused:
+            # It has moved since: the request that we waited for has published it, or we have.
+            if OFFSET not in refused.headers:
                 raise
+            return writing.record, int(refused.headers[OFFSET])
         return writing.record, writing.record.offset
 
     async def _patch(self, request: Request) -> Response:
@@ -142,7 +149,7 @@ class Serving:
         writing = self._writing(name_of(upload_id), patch)
         await self._work.write(request, writing, upload_id, with_body=True)
         record = writing.record
-        headers = {"Upload-Offset": str(record.offset), **expires(record)}
+        headers = {OFFSET: str(record.offset), **expires(record)}
         return Response(status_code=204, headers=headers)
 
     async def _delete(self, request: Request) -> Response:
@@ -161,7 +168,7 @@ class Serving:
         """What a client hears of an error of the store: what to do. What it was, the log says."""
         if isinstance(error, LockedError):
             return Refused(
-                423, "another request is about this upload; ask again", {"Retry-After": "1"}
+                _LOCKED, "another request is about this upload; ask again", {"Retry-After": "1"}
             )
         if isinstance(error, TooLargeError) and self._shelf.options.spool is not False:
             return Refused(413, "the store takes no object of this size")
@@ -171,7 +178,7 @@ class Serving:
             raise error  # the server's own mistake: 500, and its traceback in the log
         _log.error("tus: %s: %s", request.method, error)
         return Refused(
-            503,
+            _UNAVAILABLE,
             "the store did not take it; ask with HEAD from where to go on",
             {"Retry-After": "1"},
         )
@@ -184,5 +191,10 @@ def _id_in(request: Request) -> str:
     return upload_id
 
 
-def _said(refused: Refused) -> Response:
-    return PlainTextResponse(f"{refused.sentence}\n", refused.status, refused.headers)
+def _said(refused: Refused, method: str) -> Response:
+    status = refused.status
+    if method == "HEAD" and status == _UNAVAILABLE:
+        # Of all that HEAD may hear, tus-js-client asks again for this one only; for any other it
+        # begins the whole upload anew.
+        status = _LOCKED
+    return PlainTextResponse(f"{refused.sentence}\n", status, refused.headers)

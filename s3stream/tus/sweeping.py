@@ -105,7 +105,8 @@ def remove(shelf: Shelf, held: Held, *, with_object: bool) -> None:
             )
         elif with_object:
             _remove_object(shelf, record.key, published.etag)
-        shelf.remove_tails(held.name)
+    # Of a finished one, too: the store may not have removed them at the end.
+    shelf.remove_tails(held.name)
     shelf.remove(held)
 
 

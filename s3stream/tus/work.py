@@ -139,6 +139,7 @@ class Work:
     async def _receive(self, request: Request, writing: Writing) -> Refused | None:
         """Hand over the body as it comes; None when all of it has come, else why it ends."""
         stopping = asyncio.ensure_future(self._stopping.wait())
+        receiving = None
         try:
             while True:
                 receiving = asyncio.ensure_future(request.receive())
@@ -148,7 +149,6 @@ class Work:
                     return_when=asyncio.FIRST_COMPLETED,
                 )
                 if not receiving.done():
-                    receiving.cancel()
                     if stopping.done():
                         return _stopping()
                     return Refused(408, "nothing has come for a while", {"Connection": "close"})
@@ -164,6 +164,8 @@ class Work:
                     return None
         finally:
             stopping.cancel()
+            if receiving is not None:
+                receiving.cancel()
 
 
 def described(request: Request, shelf: Shelf, upload_id: str, record: Record) -> Upload:

@@ -77,7 +77,7 @@ class Writing:
                 # Published perhaps, and nobody has heard of it: opening it tells.
         self._open()
         if self._digest is None and not self.finished_here:
-            self._ledger.accept(self._length, self._expiry())
+            self._ledger.accept(self._length, self._expiry)
 
     def write(self, data: bytes) -> None:
         """Take some bytes, at most as many as are `left`; waits while the store is slower."""
@@ -98,7 +98,7 @@ class Writing:
         if self._writer is None:
             return
         if checksum is not None:
-            self._ledger.accept(self._length, self._expiry())
+            self._ledger.accept(self._length, self._expiry)
         if self._writer.tell() == self._length:
             self._publish()
             return
@@ -149,6 +149,7 @@ class Writing:
         if is_published(self._writer):
             self._publish()
             self._agree_on(self.record.offset)
+            self.left = 0
             return
         self._agree_on(self._writer.tell())
 
