@@ -174,7 +174,10 @@ class Transfer:
 
     def expect(self, size: int) -> None:
         """The object will have so many bytes; whoever wants to hear of its progress hears that."""
+        live = self._state.phase in LIVE
         self._meter.tell_size(size)
+        if live:
+            self._carrier.cancellation.check()  # who was told may have discarded it
 
     def fail(self, error: BaseException) -> None:
         """Keep an error of whoever writes, if it is the first: from here on it is raised."""
@@ -188,7 +191,7 @@ class Transfer:
         """
         try:
             self.raise_if_failed()
-            self._meter.tell_size(self.position)
+            self.expect(self.position)
             if self._state.phase in {Phase.FRESH, Phase.STREAMING} and (
                 in_parts or not self._is_unchanged()
             ):
@@ -359,7 +362,7 @@ class Transfer:
         return settled
 
     def _publish(self) -> UploadResult:
-        self._meter.tell_size(self.position)
+        self.expect(self.position)
         before = self._predecessor
         if self._is_unchanged() and before.etag is not None:
             self._cutter.drop()

@@ -6,6 +6,7 @@ What is held is let go by the loop itself: a step that held it up would never en
 from __future__ import annotations
 
 import asyncio
+import codecs
 import contextlib
 import gc
 import gzip
@@ -583,6 +584,37 @@ def test_a_file_whose_write_was_cancelled_cannot_be_gone_on_with(
 
     run(main())
     wait_for_threads(key)
+    assert_nothing(seaweedfs, bucket, key)
+
+
+def test_nor_can_one_of_which_nothing_was_on_its_way(
+    seaweedfs: Server, options: dict[str, Any], bucket: str, key: str, uri: str
+) -> None:
+    encoding, go_on = threading.Event(), threading.Event()
+
+    def leave_out(error: UnicodeError) -> tuple[str, int]:
+        encoding.set()
+        assert go_on.wait(120)
+        assert isinstance(error, UnicodeEncodeError)
+        return "", error.end
+
+    codecs.register_error(f"leave out {key}", leave_out)
+
+    async def main() -> None:
+        file = await s3stream.aopen(
+            uri, "w", encoding="ascii", errors=f"leave out {key}", **options
+        )
+        writing = asyncio.create_task(file.write("\u00e9"))
+        await asyncio.to_thread(encoding.wait, 120)
+        writing.cancel()
+        await asyncio.sleep(0)
+        go_on.set()
+        with pytest.raises(asyncio.CancelledError):
+            await writing
+        with pytest.raises(S3StreamError, match="discarded while it was written to"):
+            await file.close()
+
+    run(main())
     assert_nothing(seaweedfs, bucket, key)
 
 

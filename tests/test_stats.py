@@ -435,6 +435,25 @@ def test_a_callback_may_discard(seaweedfs: Server, bucket: str, key: str, told_o
     assert_nothing(seaweedfs, bucket, key)
 
 
+@pytest.mark.parametrize("end", ["close", "commit", "prepare"])
+@pytest.mark.parametrize("size", [100, PART + 1], ids=["one request", "parts"])
+@pytest.mark.parametrize("mode", ["wb", "w+b"])
+def test_a_callback_may_discard_when_it_hears_of_the_size(
+    seaweedfs: Server, bucket: str, key: str, mode: str, size: int, end: str
+) -> None:
+    class Discards(Callback):  # type: ignore[misc]  # fsspec has no types
+        def set_size(self, size: int) -> None:
+            super().set_size(size)
+            file.discard()
+
+    file = start(seaweedfs, bucket, key, mode, callback=Discards())
+    file.write(DATA[:size])
+    with pytest.raises(S3StreamError, match="discarded while it was written to"):
+        getattr(file, end)()
+    assert file.closed
+    assert_nothing(seaweedfs, bucket, key)
+
+
 def test_a_callback_that_discards_what_is_there_does_no_harm(
     seaweedfs: Server, bucket: str, key: str
 ) -> None:
