@@ -19,7 +19,8 @@ from .options import MiB, WriteOptions
 from .parts import Buffer
 from .store import Objects, Target, parameters_beside
 
-_PIECE = 8 * MiB
+# Read beside what is counted as memory, by as many uploads as are taken up at once.
+_PIECE = 1 * MiB
 # Digits of the largest offset: an object may have some 50 TB.
 _DIGITS = 14
 
@@ -55,7 +56,7 @@ class Tails:
         return Tail(key, offset, len(body), checksum)
 
     def read(self, tail: Tail) -> Iterator[bytes]:
-        """The bytes of a tail, in pieces of at most 8 MiB; at the end it is sure that it is them.
+        """The bytes of a tail, in pieces of at most 1 MiB; at the end it is sure that it is them.
 
         Raises `NotFoundError` when it is gone, `IntegrityError` when it is another.
         """
