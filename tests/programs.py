@@ -1,4 +1,4 @@
-"""Programs that no wheel brings and only some tests need: Node, Chromium, curl.
+"""Programs that no wheel brings and only some tests need: Node, Chromium, curl, unzip.
 
 Where one is missing, its tests are skipped, so that the tests pass with nothing but Python and pip.
 S3STREAM_TEST_PROGRAMS=all asks for every one: then one that is missing is a failure.
@@ -19,6 +19,8 @@ _PACKAGES = {
     "curl": "curl",
     "node": "nodejs",
     "npm": "npm",
+    "tar": "tar",
+    "unzip": "unzip",
 }
 
 

@@ -19,6 +19,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 import s3stream
 from s3stream import ArchiveContents, IntegrityError, NotFoundError, UsageError
+from tests import programs
 from tests.archives import (
     Listed,
     Served,
@@ -87,6 +88,7 @@ def archived(server: Server, source: Any, dest: str, **more: Any) -> s3stream.Ar
 def test_other_programs_read_it(
     seaweedfs: Server, bucket: str, key: str, source: str, format: str, tmp_path: Path
 ) -> None:
+    program = programs.find("unzip" if format == "zip" else "tar")
     made = archived(seaweedfs, source, f"s3://{bucket}/{key}", format=format)
     assert made.contents == CONTENTS
     assert entries(seaweedfs, bucket, key) == OBJECTS
@@ -97,10 +99,10 @@ def test_other_programs_read_it(
     if format == "tar.zst":
         file.write_bytes(uncompressed(file.read_bytes()))
     commands: dict[str, list[list[str | Path]]] = {
-        "zip": [["unzip", "-tq", file], ["unzip", "-q", file, "-d", out]],
-        "tar.gz": [["tar", "-xzf", file, "-C", out]],
+        "zip": [[program, "-tq", file], [program, "-q", file, "-d", out]],
+        "tar.gz": [[program, "-xzf", file, "-C", out]],
     }
-    for command in commands.get(format, [["tar", "-xf", file, "-C", out]]):
+    for command in commands.get(format, [[program, "-xf", file, "-C", out]]):
         done = subprocess.run(
             command, capture_output=True, text=True, check=False, env={**os.environ, "TZ": "UTC"}
         )
