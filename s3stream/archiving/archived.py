@@ -34,15 +34,16 @@ class ArchiveFile(io.RawIOBase):
         # What the formats' own readers make "no such archive" of.
         self.failed: OSError | None = None
         self._limit = limit
-        self._cancellation = Cancellation(f"{uri} is not read any more")
-        self._source = open_source(uri, options, nested=False, cancellation=self._cancellation)
-        self._entry = self._source.only()
         self._at = 0
         # What was read last, and where it begins.
         self._piece: bytes | mmap.mmap = b""
         self._begin = 0
         self._ahead: Ahead[int, Piece] | None = None
         self._pieces: Iterator[Piece] = iter(())
+        self._cancellation = Cancellation(f"{uri} is not read any more")
+        # Last, for what cannot be opened is closed all the same, by its finaliser.
+        self._source = open_source(uri, options, nested=False, cancellation=self._cancellation)
+        self._entry = self._source.only()
 
     @property
     def size(self) -> int:
