@@ -20,7 +20,8 @@ MANIFEST_FOLDER = ".s3stream-manifest"
 _DANGEROUS = re.compile(
     "[\\x00-\\x1f\\x7f-\\x9f\\\\\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-_DRIVE = re.compile("[A-Za-z]:")
+# Windows has drives of letters only; Python's ntpath takes any character before a colon for one.
+_DRIVE = re.compile(".:")
 _SLASH = "%2F"
 
 
@@ -28,8 +29,8 @@ def safe_name(key: str) -> str:
     """Turn a key, or the rest of it below a prefix, into the name of an entry.
 
     What could lead outside of the folder that it is unpacked into, or deceive who reads it, is
-    percent-encoded, as in a URL: `..`, an absolute path, an empty component, a drive's letter, a
-    backslash, control characters. Everything else stays as it is. One slash at the end stays: it
+    percent-encoded, as in a URL: `..`, an absolute path, an empty component, a drive, a backslash,
+    control characters. Everything else stays as it is. One slash at the end stays: it
     names a folder.
     """
     if not key:
