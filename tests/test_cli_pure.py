@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 from argparse import ArgumentTypeError, Namespace
 from datetime import timedelta
@@ -199,6 +200,7 @@ def test_every_error_of_the_library_has_a_code() -> None:
 # -- words
 
 
+@functools.cache
 def spoken() -> str:
     """All that the library says: the strings of its source, the pieces of each put together."""
     found = []
