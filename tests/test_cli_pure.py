@@ -17,7 +17,7 @@ import s3stream
 from s3stream import errors
 from s3stream.cli import VERBS
 from s3stream.cli.bar import Bar, clock, human, line
-from s3stream.cli.codes import MEANINGS, code_of
+from s3stream.cli.codes import MEANINGS, code_of, table
 from s3stream.cli.parsing import Parser, add_connection, connection, duration, pair, size
 from s3stream.cli.voice import printable
 from s3stream.cli.wording import PHRASES, in_our_words, sentence
@@ -190,6 +190,18 @@ def test_exit_codes(error: OSError, code: int) -> None:
     assert code in MEANINGS
 
 
+def test_the_codes_are_a_table() -> None:
+    first, *rows = table().splitlines()
+    assert first == "exit codes:"
+    assert rows[:2] == [
+        "        0  done",
+        "        1  any other failure; nothing was published",
+    ]
+    assert rows[-1].startswith("  128 + n  and the signal's number: ")
+    assert len(rows) == len(MEANINGS)
+    assert {row[9:11] for row in rows} == {"  "}
+
+
 def test_every_error_of_the_library_has_a_code() -> None:
     names = [name for name in s3stream.__all__ if name.endswith("Error")]
     assert len(names) > 10
@@ -223,12 +235,22 @@ def test_what_is_put_into_our_words_is_what_the_library_says(phrase: str) -> Non
     assert phrase in said or phrase.removeprefix("that is said by ") in said
 
 
+@pytest.mark.parametrize(("theirs", "ours"), PHRASES.items())
+def test_every_phrase_is_put_into_ours_wherever_it_stands(theirs: str, ours: str) -> None:
+    assert in_our_words(f"it is so: {theirs}, and {theirs}") == f"it is so: {ours}, and {ours}"
+
+
 @pytest.mark.parametrize(
     ("theirs", "ours"),
     [
         ("part_size=5: expected 5,242,880", "--part-size 5: expected 5,242,880"),
         ("memory=5: expected 3 (three part_size)", "--memory 5: expected 3 (three --part-size)"),
         ("hold 7; raise part_size", "hold 7; raise --part-size"),
+        ("size_hint=5 (part_size=6, if_match=)", "--expected-size 5 (--part-size 6, --if-match)"),
+        ("max_concurrency or if_none_match", "--concurrency or --if-none-match"),
+        ("memory, format and since", "memory, format and since"),  # words of English
+        ("compression='stored': that is for zip", "--stored: that is for zip"),
+        ("compression='deflated': that is for zip", "compression='deflated': that is for zip"),
         ("if_match: this store ignores it", "--if-match: this store ignores it"),
         (
             "since=: nobody can tell; leave since= out, or this with exclude=",
@@ -248,9 +270,29 @@ def test_options_instead_of_arguments(theirs: str, ours: str) -> None:
     assert in_our_words(errors.S3StreamError(theirs)) == ours
 
 
+@pytest.mark.parametrize(
+    ("problem", "said"),
+    [
+        ("raise part_size", "raise --part-size"),
+        (
+            FileNotFoundError(2, "No such file or directory", "a b"),
+            "a b: No such file or directory",
+        ),
+        (OSError(5, "Input/output error"), "Input/output error"),
+        (OSError("nothing but words"), "nothing but words"),
+        (errors.NotFoundError("no such bucket", bucket="b"), "no such bucket (s3://b/)"),
+        (ValueError("part_size"), "--part-size"),
+    ],
+    ids=repr,
+)
+def test_any_error_is_said(problem: BaseException | str, said: str) -> None:
+    assert in_our_words(problem) == said
+
+
 def test_notes_and_names_of_files_are_said_too() -> None:
     error = OSError(28, "No space left on device", "out")
     errors.add_note(error, "and so\nnothing happened")
+    errors.add_note(error, "raise part_size")
     assert sentence(in_our_words(error)) == (
-        "out: No space left on device; and so nothing happened"
+        "out: No space left on device; and so nothing happened; raise --part-size"
     )
