@@ -62,16 +62,21 @@ def test_what_their_documentation_says_is_in_the_table() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "meant"), [("R2", "'r2'"), ("sealeway", "'scaleway'"), ("seaweed", "'seaweedfs'")]
+    ("wrong", "meant"),
+    [("R2", "'r2'"), ("r3", "'r2'"), ("sealeway", "'scaleway'"), ("seaweed", "'seaweedfs'")],
 )
 def test_a_wrong_name_is_told_the_nearest_right_one(wrong: str, meant: str) -> None:
-    with pytest.raises(UsageError, match=f"store='{wrong}': .* did you mean {meant}"):
+    with pytest.raises(
+        UsageError, match=rf"^store='{wrong}': .*', did you mean {meant}\?$"
+    ):
         profile_named(wrong)
 
 
 @pytest.mark.parametrize("wrong", ["", "zzzz", 7, None, b"r2", ["r2"]], ids=repr)
 def test_a_name_that_is_none_is_told_what_there_is(wrong: object) -> None:
-    with pytest.raises(UsageError, match=r"expected one of 'generic', 'aws', .*'scaleway'$"):
+    with pytest.raises(
+        UsageError, match=r"expected one of 'generic', 'aws', .*'scaleway'$"
+    ):
         profile_named(wrong)
 
 
@@ -115,3 +120,33 @@ def test_where_equal_parts_are_the_users_own_they_stay() -> None:
     assert with_defaults(r2, {**hint, "part_size": 8 * MiB})["part_size"] == 8 * MiB
     assert with_defaults(r2, hint)["part_size"] == 46 * MiB
     assert "part_size" not in with_defaults(r2, {"size_hint": 5 * MiB})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"max_parts": 0},
+        {"max_parts": 10_001},
+        {"max_parts": "all"},
+        {"size_hint": "400GiB"},
+        {"size_hint": None, "max_parts": -1},
+        {"equal_parts": "yes"},
+    ],
+    ids=str,
+)
+def test_what_cannot_be_is_left_to_who_refuses_it_by_name(wrong: dict[str, Any]) -> None:
+    given_ = {"size_hint": 400 * GiB, **wrong}
+    assert with_defaults(profile_named("r2"), given_) == {"equal_parts": True, **given_}
+    with pytest.raises(UsageError, match=next(reversed(wrong))):
+        WriteOptions(**given_)
+
+
+def test_larger_equal_parts_are_as_few_bytes_larger_as_can_be() -> None:
+    r2 = profile_named("r2")
+    # A tenth more than 9,000 parts of 5 MiB fits into 10,000.
+    assert "part_size" not in with_defaults(r2, {"size_hint": 45_000 * MiB})
+    assert with_defaults(r2, {"size_hint": 45_000 * MiB + 1})["part_size"] == 6 * MiB
+    assert with_defaults(r2, {"size_hint": 54_000 * MiB})["part_size"] == 6 * MiB
+    assert with_defaults(r2, {"size_hint": 54_000 * MiB + 1})["part_size"] == 7 * MiB
+    assert with_defaults(r2, {"size_hint": 9 * MiB, "max_parts": 1})["part_size"] == 10 * MiB
+    assert with_defaults(r2, {"size_hint": 5 * GiB, "max_parts": 1})["part_size"] == MAX_PART_SIZE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -333,28 +334,77 @@ def test_what_the_server_was_given_wins() -> None:
 
 
 @pytest.mark.parametrize(
-    "metadata",
+    ("metadata", "match"),
     [
-        {"filetype": "text"},
-        {"filetype": "text/plain\r\nX-Evil: 1"},
-        {"filetype": "text/plain\n"},
-        {"type": "text/" + "x" * 200},
-        {"type": "text/plain; charset=\u00fc"},
-        {"type": 'text/plain; charset="a'},
-        {"type": 'text/plain; charset="a\n"'},
-        {"na(me": "x"},
-        {"note": "1", "Note": "2"},
-        {"s3stream-writer": "x"},
-        {"note": "x" * 2048},
-        {"filename": "x" * 256},
+        ({"filetype": "text"}, "the file's type is no media type"),
+        ({"filetype": "text/plain\r\nX-Evil: 1"}, "the file's type is no media type"),
+        ({"filetype": "text/plain\n"}, "the file's type is no media type"),
+        ({"type": "text/" + "x" * 200}, "the file's type is no media type"),
+        ({"type": "text/plain; charset=\u00fc"}, "the file's type is no media type"),
+        ({"type": 'text/plain; charset="a'}, "the file's type is no media type"),
+        ({"type": 'text/plain; charset="a\n"'}, "the file's type is no media type"),
+        ({"na(me": "x"}, r"na\(me cannot be the name of S3 metadata"),
+        ({"x" * 129: "x"}, "x{129} cannot be the name of S3 metadata"),
+        ({"note": "1", "Note": "2"}, "Note is there twice, but for its case"),
+        ({"S3Stream-writer": "x"}, "S3Stream-writer cannot be the name of S3 metadata"),
+        ({"note": "x" * 2048}, "2,052 bytes, at most 1,984 are kept"),
+        ({"filename": "x" * 256}, "a file's name has at most 255 characters"),
     ],
 )
-def test_what_s3_could_not_keep_is_refused(metadata: dict[str, str]) -> None:
-    with refused(400, "Upload-Metadata"):
+def test_what_s3_could_not_keep_is_refused(metadata: dict[str, str], match: str) -> None:
+    with refused(400, f"Upload-Metadata: {match}"):
         parameters_for(metadata, {})
 
 
+@pytest.mark.parametrize(
+    ("metadata", "type"),
+    [
+        ({"filetype": "a/b", "type": "c/d"}, "a/b"),
+        ({"filetype": "", "type": "c/d"}, "c/d"),
+        ({"contentType": "a/b"}, "a/b"),
+        ({"content-type": "a/b"}, "a/b"),
+    ],
+)
+def test_the_type_is_that_of_whichever_client(metadata: dict[str, str], type: str) -> None:
+    assert parameters_for(metadata, {}) == {"ContentType": type, "ContentDisposition": "attachment"}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "disposition"),
+    [
+        ({}, "attachment"),
+        ({"filename": ""}, "attachment"),
+        ({"filename": "a"}, "attachment; filename*=UTF-8''a"),
+        ({"name": "b"}, "attachment; filename*=UTF-8''b"),
+        ({"filename": "a", "name": "b"}, "attachment; filename*=UTF-8''a"),
+        ({"filename": "ä/'\";\n"}, "attachment; filename*=UTF-8''%C3%A4%2F%27%22%3B%0A"),
+        ({"filename": "x" * 255}, "attachment; filename*=UTF-8''" + "x" * 255),
+    ],
+)
+def test_what_is_downloaded_is_called_as_it_was(metadata: dict[str, str], disposition: str) -> None:
+    assert parameters_for(metadata, {})["ContentDisposition"] == disposition
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ("", ""),
+        ("a b", "a b"),
+        ("a=?", "a=?"),
+        (" a", "=?UTF-8?B?IGE=?="),
+        ("a ", "=?UTF-8?B?YSA=?="),
+        ("=?UTF-8?B?YQ==?=", "=?UTF-8?B?PT9VVEYtOD9CP1lRPT0/PQ==?="),  # what looks encoded
+    ],
+)
+def test_what_is_no_plain_header_is_encoded(value: str, kept: str) -> None:
+    assert parameters_for({"note": value}, {})["Metadata"] == {"note": kept}
+
+
 def test_there_is_room_for_what_the_server_adds() -> None:
+    most = {"note": "x" * (2048 - 64 - len("note"))}
+    assert parameters_for(most, {})["Metadata"] == most
+    with refused(400, "Upload-Metadata: 1,985 bytes, at most 1,984 are kept"):
+        parameters_for({"note": most["note"] + "x"}, {})
     # S3 keeps 2,048 bytes, of which "s3stream-writer" and 32 digits are the library's.
     assert parameters_for({"note": "x" * 1900}, {})["Metadata"]
     for metadata, ours in (("x" * 1990, ""), ("x" * 1000, "x" * 1000)):
@@ -380,25 +430,16 @@ def test_keys(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "key",
+    ("key", "match"),
     [
-        "",
-        "/a",
-        "a/",
-        "a//b",
-        ".",
-        "a/../b",
-        "..",
-        "./a",
-        ".s3stream-tus/uploads/x",
-        "other/.s3stream-tus/uploads/x",
-        "a\nb",
-        "a\x7f",
-        "\ud800",
+        *((key, "an empty piece") for key in ("", "/a", "a/", "a//b", ".", "a/../b", "..", "./a")),
+        (".s3stream-tus/uploads/x", ".s3stream-tus is this server's own"),
+        ("other/.s3stream-tus/uploads/x", ".s3stream-tus is this server's own"),
+        *((key, "a control character") for key in ("a\nb", "a\x7f", "\ud800")),
     ],
 )
-def test_keys_that_lead_elsewhere(key: str) -> None:
-    with refused(400, "makes no key"):
+def test_keys_that_lead_elsewhere(key: str, match: str) -> None:
+    with refused(400, f"the file's name makes no key: {match}"):
         check_key(key, "in/")
 
 
@@ -411,7 +452,10 @@ def test_prefixes() -> None:
     for prefix in ("", "a/", "a/b/"):
         check_prefix(prefix)
     for prefix in ("a", "/", "/a/", "a//", ".s3stream-tus/", "a/.s3stream-tus/"):
-        with pytest.raises(UsageError, match="prefix="):
+        said = (
+            f"prefix={prefix!r}: expected none, or one such as 'incoming/', without .s3stream-tus"
+        )
+        with pytest.raises(UsageError, match=f"^{re.escape(said)}$"):
             check_prefix(prefix)
 
 
