@@ -66,17 +66,13 @@ def test_what_their_documentation_says_is_in_the_table() -> None:
     [("R2", "'r2'"), ("r3", "'r2'"), ("sealeway", "'scaleway'"), ("seaweed", "'seaweedfs'")],
 )
 def test_a_wrong_name_is_told_the_nearest_right_one(wrong: str, meant: str) -> None:
-    with pytest.raises(
-        UsageError, match=rf"^store='{wrong}': .*', did you mean {meant}\?$"
-    ):
+    with pytest.raises(UsageError, match=rf"^store='{wrong}': .*', did you mean {meant}\?$"):
         profile_named(wrong)
 
 
 @pytest.mark.parametrize("wrong", ["", "zzzz", 7, None, b"r2", ["r2"]], ids=repr)
 def test_a_name_that_is_none_is_told_what_there_is(wrong: object) -> None:
-    with pytest.raises(
-        UsageError, match=r"expected one of 'generic', 'aws', .*'scaleway'$"
-    ):
+    with pytest.raises(UsageError, match=r"expected one of 'generic', 'aws', .*'scaleway'$"):
         profile_named(wrong)
 
 
