@@ -181,7 +181,7 @@ def test_a_clash_says_what_to_leave_out() -> None:
 
 
 def test_a_name_costs_no_more_than_some_forty_bytes() -> None:
-    count = 20_000
+    count = 4_000
     tracemalloc.start()
     try:
         taken = Names()
@@ -190,4 +190,4 @@ def test_a_name_costs_no_more_than_some_forty_bytes() -> None:
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert held < 43 * count + 10_000
+    assert held < 43 * count + 2_000
