@@ -109,6 +109,7 @@ def test_a_line_tells_all_that_is_known() -> None:
     assert ledger.contents == ArchiveContents(1, 3, 1)
     name, data = ledger.finish()
     assert name == ".s3stream-manifest/000001.jsonl"
+    assert data.startswith(b'{"s3stream":1,"piece":1}\n')  # for grep too
     assert [json.loads(line) for line in data.splitlines()] == [
         {"s3stream": 1, "piece": 1},
         {
@@ -190,11 +191,11 @@ HEAD = b'{"s3stream":1,"piece":1}\n'
 @pytest.mark.parametrize(
     ("name", "data", "said"),
     [
-        (PIECE, b"", "is not lines of JSON objects"),
-        (PIECE, b"[]\n", "is not lines of JSON objects"),
-        (PIECE, b"{half\n", "cannot be read"),
-        (PIECE, b"\xff\n", "cannot be read"),
-        (PIECE, b'{"s3stream":2,"piece":1}\n', "no manifest of version 1"),
+        (PIECE, b"", f"'{PIECE}' is not lines of JSON objects"),
+        (PIECE, b"[]\n", f"'{PIECE}' is not lines of JSON objects"),
+        (PIECE, b"{half\n", f"'{PIECE}' cannot be read"),
+        (PIECE, b"\xff\n", f"'{PIECE}' cannot be read"),
+        (PIECE, b'{"s3stream":2,"piece":1}\n', f"'{PIECE}' is no manifest of version 1"),
         (
             PIECE.replace("1", "2"),
             HEAD,
