@@ -137,7 +137,7 @@ def model(names: list[str]) -> int | None:
 
 @given(
     st.lists(
-        st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=3)
+        st.lists(st.sampled_from(["a", "aX", "b"]), min_size=1, max_size=3)
         .map("/".join)
         .flatmap(lambda name: st.sampled_from([name, name + "/"])),
         max_size=8,
@@ -151,6 +151,14 @@ def test_two_of_one_name_and_a_file_that_is_a_folder_are_refused(names: list[str
     if refused is not None:
         with pytest.raises(UsageError, match="exclude="):
             taken.add(names[refused])
+
+
+def test_names_that_begin_alike_are_two() -> None:
+    taken = Names()
+    for name in ("a", "aX", "b/a", "b/aX/", "bX/a"):
+        taken.add(name)
+    with pytest.raises(UsageError, match="'aX'"):
+        taken.add("aX/")
 
 
 def test_thousands_of_names_in_any_order_are_told_apart() -> None:

@@ -114,6 +114,10 @@ def test_a_method_may_stand_in_a_header() -> None:
             Creation(None, {"a": "a"}, "a YQ==", parts=(ID,), raw_concat=f"final ;/{ID}?a=/b"),
         ),
         (
+            {"upload-concat": f"final;/files;a=b/{ID}"},
+            Creation(None, {}, "", parts=(ID,), raw_concat=f"final;/files;a=b/{ID}"),
+        ),
+        (
             {"upload-concat": f"final; /files/{ID}  https://x.example:1/y/{OTHER}/"},
             Creation(
                 None,
@@ -151,6 +155,7 @@ def test_what_a_post_asks_for(headers: dict[str, str], creation: Creation) -> No
         ({"upload-concat": f"finally;/files/{ID}"}, 400, "Upload-Concat"),
         ({"upload-concat": f"final;/files/{ID} /{ID}"}, 400, "twice"),
         ({"upload-concat": f"final;/files/{ID[:-1]}"}, 400, "none of this server"),
+        ({"upload-concat": f"final;/files/{ID}X"}, 400, "none of this server"),
         ({"upload-concat": "final;http://["}, 400, "none of this server"),
         ({"upload-concat": f"final;/{ID}", "upload-length": "1"}, 400, "say none"),
         ({"upload-concat": f"final;/{ID}", "upload-defer-length": "1"}, 400, "say none"),
