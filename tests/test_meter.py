@@ -123,6 +123,22 @@ def test_nobody_need_listen() -> None:
     Meter(NoOpCallback()).tell(9)
 
 
+def test_who_has_the_two_methods_can_be_told() -> None:
+    class Bar:
+        size = done = 0
+
+        def set_size(self, size: int) -> None:
+            self.size = size
+
+        def relative_update(self, inc: int) -> None:
+            self.done += inc
+
+    bar = Bar()
+    meter = Meter(bar, size_hint=10)
+    meter.tell(4)
+    assert (bar.size, bar.done) == (10, 4)
+
+
 class NoSize:
     def relative_update(self, inc: int = 1) -> None: ...
 
@@ -157,6 +173,7 @@ def test_the_numbers_are_those_that_were_counted() -> None:
 def test_waits_are_measured_from_the_beginning_and_are_parts_of_the_whole() -> None:
     meter = Meter()
     # Nothing is on its way yet: the store waits for the producer, and not the other way round.
+    assert not meter.idle.start()  # it runs
     until(lambda: meter.idle.seconds > 0)
     meter.idle.stop()
     assert meter.waiting.start()
