@@ -118,7 +118,7 @@ def test_the_first_bytes_tell_the_format(data: bytes, format: str | None) -> Non
         ({"include": "a.csv"}, ["a.csv"]),
         ({"include": "csv"}, []),  # all of the name, not a piece of it
         ({"include": ["*.txt", "d*"]}, ["b/c.txt", "d.CSV"]),
-        ({"include": (glob for glob in ("b/*",))}, ["b/a.csv", "b/c.txt"]),
+        ({"include": {"b/*": 1}.keys()}, ["b/a.csv", "b/c.txt"]),
         ({"include": ()}, ["a.csv", "b/a.csv", "b/c.txt", "d.CSV"]),
         ({"exclude": "b/*"}, ["a.csv", "d.CSV"]),
         ({"exclude": ["*.csv", "*.txt"]}, ["d.CSV"]),
@@ -133,6 +133,12 @@ def test_names_are_taken_by_globs(choice: dict[str, Any], taken: list[str]) -> N
     names = ["a.csv", "b/a.csv", "b/c.txt", "d.CSV"]
     assert [name for name in names if chosen.takes(name)] == taken
     assert [name for name in names if chosen.takes_entry(name, Entry(name, "s3://b", 0))] == taken
+
+
+def test_globs_may_come_one_by_one() -> None:
+    chosen = Choice(include=iter(["a*", "b*"]), exclude=(glob for glob in ("*.txt",)))
+    for _ in range(2):
+        assert [name for name in ("a", "b", "b.txt", "c") if chosen.takes(name)] == ["a", "b"]
 
 
 @pytest.mark.parametrize("what", ["include", "exclude"])
