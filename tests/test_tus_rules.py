@@ -32,7 +32,7 @@ from s3stream.tus.protocol import (
     method_of,
     patch_of,
 )
-from s3stream.tus.ranges import plan
+from s3stream.tus.ranges import Piece, Range, plan
 from s3stream.tus.record import Kind, Record, Status, name_of
 
 if TYPE_CHECKING:
@@ -467,6 +467,34 @@ def test_prefixes() -> None:
 # -- ranges
 
 
+def fetched(*ranges: tuple[int, int, int]) -> Piece:
+    return Piece(tuple(Range(*r) for r in ranges), copied=False)
+
+
+def copied(source: int, start: int, end: int) -> Piece:
+    return Piece((Range(source, start, end),), copied=True)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "pieces"),
+    [
+        ([], []),
+        ([0, 0], []),
+        ([3], [fetched((0, 0, 3))]),
+        ([5], [copied(0, 0, 5)]),
+        ([10], [copied(0, 0, 10)]),
+        ([11], [copied(0, 0, 5), copied(0, 5, 11)]),
+        ([5, 5], [copied(0, 0, 5), copied(1, 0, 5)]),
+        ([3, 6], [fetched((0, 0, 3), (1, 0, 2)), fetched((1, 2, 6))]),
+        ([3, 7], [fetched((0, 0, 3), (1, 0, 2)), copied(1, 2, 7)]),
+        ([3, 2, 5], [fetched((0, 0, 3), (1, 0, 2)), copied(2, 0, 5)]),
+        ([3, 0, 1, 4], [fetched((0, 0, 3), (2, 0, 1), (3, 0, 1)), fetched((3, 1, 4))]),
+    ],
+)
+def test_what_can_be_copied_is(sizes: list[int], pieces: list[Piece]) -> None:
+    assert plan(sizes, 5, 10) == pieces
+
+
 @given(
     st.lists(st.integers(0, 30), max_size=8),
     st.integers(1, 7),
@@ -491,10 +519,10 @@ def test_sources_become_parts(sizes: list[int], least: int, more: int) -> None:
         else:
             assert piece.size <= least
     # No more than what is too small anyway is fetched, and a seam for each source.
-    fetched = sum(piece.size for piece in pieces if not piece.copied)
-    assert fetched <= 2 * least * len(sizes)
+    in_all = sum(piece.size for piece in pieces if not piece.copied)
+    assert in_all <= 2 * least * len(sizes)
     if all(size >= 2 * least for size in sizes):
-        assert fetched == 0
+        assert in_all == 0
 
 
 # -- records
