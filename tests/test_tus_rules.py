@@ -487,6 +487,7 @@ def copied(source: int, start: int, end: int) -> Piece:
         ([5, 5], [copied(0, 0, 5), copied(1, 0, 5)]),
         ([3, 6], [fetched((0, 0, 3), (1, 0, 2)), fetched((1, 2, 6))]),
         ([3, 7], [fetched((0, 0, 3), (1, 0, 2)), copied(1, 2, 7)]),
+        ([1, 10], [fetched((0, 0, 1), (1, 0, 4)), copied(1, 4, 10)]),
         ([3, 2, 5], [fetched((0, 0, 3), (1, 0, 2)), copied(2, 0, 5)]),
         ([3, 0, 1, 4], [fetched((0, 0, 3), (2, 0, 1), (3, 0, 1)), fetched((3, 1, 4))]),
     ],
