@@ -16,7 +16,7 @@ import pytest
 
 import s3stream as library
 from s3stream.cli import VERBS
-from tests.faults import Answer
+from tests.faults import Answer, LoseAnswer
 from tests.looking import assert_nothing, bytes_of, content, exists, uploads
 from tests.shell import PART, PATIENCE_SECONDS, S3STREAM, end, environment, running, s3stream
 
@@ -92,10 +92,64 @@ def test_nothing_is_replaced_where_there_is_something(
     assert put.returncode == 5
     assert put.stderr.decode() == f"s3stream put: {uri}: there is an object of that name already\n"
     assert proxy.count("UploadPart") == 0, "it was sent before anybody looked"
-    put = s3stream(proxied, "put", "-", uri, "--if-match", '"0123"', given=b"new")
-    assert put.returncode == 5, put.stderr
+    for source in (str(file), "-"):
+        put = s3stream(proxied, "put", source, uri, "--if-match", "0123", given=DATA)
+        assert put.returncode == 5, put.stderr
+        said = f"s3stream put: {uri}: --if-match: the ETag of the object that is there is "
+        assert put.stderr.decode().startswith(said)
+        assert put.stderr.decode().endswith(", and not 0123\n")
+    assert proxy.count("CreateMultipartUpload") == 0, "it was sent before anybody looked"
     assert content(seaweedfs, bucket, key) == b"old"
+    put = s3stream(proxied, "put", "-", f"{uri}.no", "--if-match", "0123", given=b"new")
+    assert put.returncode == 3, put.stderr
     assert uploads(seaweedfs, bucket, key) == []
+    assert not exists(seaweedfs, bucket, f"{key}.no")
+
+
+def test_what_is_to_be_replaced_is_named_by_its_etag(
+    seaweedfs: Server, bucket: str, key: str
+) -> None:
+    uri = f"s3://{bucket}/{key}"
+    etag = seaweedfs.client().put_object(Bucket=bucket, Key=key, Body=b"old")["ETag"]
+    put = s3stream(seaweedfs, "put", "-", uri, "--if-match", etag, given=b"new")
+    assert (put.returncode, put.stderr) == (0, b"")
+    assert content(seaweedfs, bucket, key) == b"new"
+    # The quotes are easily lost in a shell.
+    etag = seaweedfs.client().head_object(Bucket=bucket, Key=key)["ETag"].strip('"')
+    put = s3stream(seaweedfs, "put", "-", uri, "--if-match", etag, given=b"newer")
+    assert (put.returncode, put.stderr) == (0, b"")
+    assert content(seaweedfs, bucket, key) == b"newer"
+
+
+@pytest.mark.parametrize("condition", ["--if-none-match", "--if-match"])
+def test_a_commit_that_nobody_heard_of_is_no_object_of_somebody_else(
+    seaweedfs: Server,
+    proxied: Server,
+    proxy: Proxy,
+    bucket: str,
+    key: str,
+    tmp_path: Path,
+    condition: str,
+) -> None:
+    file, checkpoint = tmp_path / "local", tmp_path / "checkpoint"
+    file.write_bytes(DATA)
+    put = ["put", str(file), f"s3://{bucket}/{key}", "--checkpoint", str(checkpoint), condition]
+    if condition == "--if-match":
+        put.append(seaweedfs.client().put_object(Bucket=bucket, Key=key, Body=b"old")["ETag"])
+    proxy.inject("CompleteMultipartUpload", LoseAnswer())
+    proxy.inject("CompleteMultipartUpload", Answer(404, "NoSuchUpload"), times=None)
+    proxy.inject("HeadObject", Answer(403, "AccessDenied"), times=None)
+    first = s3stream(proxied, *put)
+    assert first.returncode == 7, first.stderr
+    assert content(seaweedfs, bucket, key) == DATA
+    assert proxy.count("UploadPart") == 3
+    proxy.clear()
+    again = s3stream(proxied, *put)
+    assert (again.returncode, again.stderr) == (0, b"")
+    assert proxy.count("UploadPart") == 3
+    assert content(seaweedfs, bucket, key) == DATA
+    assert uploads(seaweedfs, bucket, key) == []
+    assert not checkpoint.exists()
 
 
 def test_what_nobody_may_look_at_is_refused_when_it_is_published(

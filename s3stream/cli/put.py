@@ -23,7 +23,7 @@ from .writing import (
     add_writing,
     is_published,
     parts_of,
-    refuse_if_there,
+    look_first,
     writing,
 )
 
@@ -76,16 +76,22 @@ def run(options: Namespace, voice: Voice) -> int:
         chosen["checkpoint"] = options.checkpoint
         chosen["lock"] = None if options.no_lock else "store"
     if options.file == "-":
-        refuse_if_there(options, options.uri)
+        _look_first(options, options.uri)
         result = send_input(options.uri, options.expected_size, chosen, voice)
         report.published(options.uri, result)
         return 0
     if options.expected_size is not None:
         raise UsageError("--expected-size is for standard input: of a file the size is known")
     uri = _with_name(options.uri, options.file)
-    refuse_if_there(options, uri)
+    _look_first(options, uri)
     report.published(uri, send_file(options.file, uri, chosen, voice))
     return 0
+
+
+def _look_first(options: Namespace, uri: str) -> None:
+    # Of an upload that goes on the object may be its own: a commit whose answer nobody heard.
+    if not options.checkpoint or not Path(options.checkpoint).exists():
+        look_first(options, uri)
 
 
 def send_file(file: str, uri: str, chosen: dict[str, Any], voice: Voice) -> s3stream.UploadResult:

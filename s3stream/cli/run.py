@@ -25,7 +25,7 @@ from .writing import (
     add_writing,
     is_published,
     parts_of,
-    refuse_if_there,
+    look_first,
     writing,
 )
 
@@ -57,7 +57,7 @@ def run(options: Namespace, voice: Voice) -> int:
     chosen = writing(options)
     if options.expected_size is not None:
         chosen["size_hint"] = options.expected_size
-    refuse_if_there(options, options.uri)
+    look_first(options, options.uri)
     command = _Command(options.command)
     # Opened before the command is started: it shall not run for hours for a wrong option.
     file: Any = s3stream.open(
