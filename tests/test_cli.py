@@ -68,6 +68,7 @@ def test_what_is_said_of_the_object_reaches_the_store(
     uri = f"s3://{bucket}/{key}"
     said = ["--content-type", "text/x-dump", "--metadata", "from=shop", "--metadata", "a=b=c"]
     said += ["--storage-class", "STANDARD_IA", "--parameter", "CacheControl=no-store"]
+    said += ["--parameter", "BucketKeyEnabled=true"]
     said += ["--checksum", "crc32c", "--concurrency", "2", "--memory", "18MiB"]
     said += ["--part-size", "6MiB", "--expected-size", "1GiB", "--region", "us-east-1", "--json"]
     put = s3stream(seaweedfs, "put", "-", uri, *said, given=DATA)
@@ -364,7 +365,18 @@ WRONG = {
     "put - s3://bucket/key --no-lock": (2, "--no-lock is for an upload with a --checkpoint"),
     "put - s3://bucket/key --profile nobody": (2, "profile (nobody) could not be found"),
     "put x s3://bucket/key --expected-size 1": (2, "--expected-size is for standard input"),
-    "put - s3://bucket/key --if-match a --if-none-match": (2, "--if-match and --if-none-match"),
+    "put - s3://bucket/key --if-match a --if-none-match": (2, "not allowed with argument --if-ma"),
+    "put - s3://bucket/key --if-match=": (2, "argument --if-match: it is empty: leave it out"),
+    "put - s3://bucket/key --endpoint-url=": (2, "argument --endpoint-url: it is empty"),
+    "put - s3://bucket/key --checkpoint=": (2, "argument --checkpoint: it is empty"),
+    "put - s3://bucket/key --endpoint-url localhost:9000": (2, "such as https://s3.example.com"),
+    "put - s3://bucket/key --region eu_west": (2, "Provided region_name 'eu_west' doesn't match"),
+    "put - s3://bucket/key --parameter BucketKeyEnabled=yes": (2, "expected BucketKeyEnabled=true"),
+    "put - s3://bucket/\udcff": (2, "'s3://bucket/\\udcff': not UTF-8, which S3's names are"),
+    "cat s3://bucket/\udcff": (2, "'s3://bucket/\\udcff': not UTF-8"),
+    "ls s3://bucket/\udcff": (2, "'s3://bucket/\\udcff': not UTF-8"),
+    "rm s3://bucket/\udcff": (2, "'s3://bucket/\\udcff': not UTF-8"),
+    "uploads list s3://bucket/\udcff": (2, "'s3://bucket/\\udcff': not UTF-8"),
     "put - s3://no-such-bucket/key": (3, "there is no bucket 'no-such-bucket'"),
     "run s3://bucket/key": (125, "s3stream run: a command is missing: put it at the end"),
     "run s3://bucket/key true": (125, "'true': the command goes behind --"),

@@ -13,7 +13,7 @@ import s3stream
 from ..checksums import ALGORITHMS
 from ..errors import UsageError, add_note
 from ..journal import Journal
-from .parsing import Parser, add_connection
+from .parsing import Parser, add_connection, text
 from .signals import Stopped
 from .streams import copy, pieces, size_ahead, standard_input
 from .voice import Voice
@@ -22,8 +22,8 @@ from .writing import (
     add_expected_size,
     add_writing,
     is_published,
-    parts_of,
     look_first,
+    parts_of,
     writing,
 )
 
@@ -37,7 +37,7 @@ _INPUT = "standard input"
 
 def arguments(parser: Parser) -> None:
     """What it takes."""
-    parser.add_argument("file", metavar="FILE", help="a file; - is standard input")
+    parser.add_argument("file", metavar="FILE", type=text, help="a file; - is standard input")
     parser.add_argument(
         "uri", metavar="URI", help="s3://bucket/key; s3://bucket/folder/ takes the file's name"
     )
@@ -52,6 +52,7 @@ def add_resuming(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint",
         metavar="PATH",
+        type=text,
         help="note there how far it is: after a failure the same command goes on with it",
     )
     add_lock(parser)

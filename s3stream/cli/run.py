@@ -24,8 +24,8 @@ from .writing import (
     add_expected_size,
     add_writing,
     is_published,
-    parts_of,
     look_first,
+    parts_of,
     writing,
 )
 

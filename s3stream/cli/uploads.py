@@ -11,7 +11,7 @@ from ..errors import NotFoundError, UsageError
 from ..journal import Journal
 from ..uri import split_path
 from .bar import clock
-from .parsing import Parser, add_connection, connection, duration, size, whole_number
+from .parsing import Parser, add_connection, connection, duration, size, text, whole_number
 from .put import add_lock, send_file, send_input
 from .voice import Voice, printable
 from .writing import Report
@@ -44,7 +44,9 @@ def arguments(parser: Parser) -> None:
     verb.add_argument("uri", metavar="URI", help="s3://bucket, or what the keys begin with")
     which = verb.add_mutually_exclusive_group(required=True)
     which.add_argument("--older-than", metavar="TIME", type=duration, help="such as 12h or 7d")
-    which.add_argument("--upload-id", metavar="ID", help="just this one of s3://bucket/key")
+    which.add_argument(
+        "--upload-id", metavar="ID", type=text, help="just this one of s3://bucket/key"
+    )
     add_connection(verb)
 
     verb = add(
@@ -53,8 +55,10 @@ def arguments(parser: Parser) -> None:
         help="go on with the upload that put --checkpoint has begun",
         run=_resume,
     )
-    verb.add_argument("checkpoint", metavar="CHECKPOINT", help="what --checkpoint named")
-    verb.add_argument("file", metavar="FILE", help="the same file; - is the same standard input")
+    verb.add_argument("checkpoint", metavar="CHECKPOINT", type=text, help="what --checkpoint named")
+    verb.add_argument(
+        "file", metavar="FILE", type=text, help="the same file; - is the same standard input"
+    )
     add_lock(verb)
     verb.add_argument("--concurrency", metavar="N", type=whole_number, help="parts in flight (24)")
     verb.add_argument("--memory", metavar="SIZE", type=size, help="of its parts (128MiB)")

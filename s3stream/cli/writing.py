@@ -14,7 +14,7 @@ import s3stream
 from ..errors import AlreadyExistsError, NotFoundError, PreconditionError, add_note
 from ..plan import plan_parts
 from .bar import clock, count, human
-from .parsing import connection, pair, size, whole_number
+from .parsing import connection, pair, size, text, whole_number
 from .streams import flush_output
 from .voice import Voice
 
@@ -24,12 +24,17 @@ _CHECKSUMS = ("crc64nvme", "crc32c", "crc32", "none")
 def add_writing(parser: argparse.ArgumentParser) -> None:
     """Add the options of an object that is written."""
     group = parser.add_argument_group("object")
-    group.add_argument(
+    condition = group.add_mutually_exclusive_group()
+    condition.add_argument(
         "--if-none-match", action="store_true", help="only where there is no object yet"
     )
-    group.add_argument("--if-match", metavar="ETAG", help="only in the place of this one")
-    group.add_argument("--storage-class", metavar="CLASS", help="such as STANDARD_IA")
-    group.add_argument("--content-type", metavar="TYPE", help="guessed from the key if not given")
+    condition.add_argument(
+        "--if-match", metavar="ETAG", type=text, help="only in the place of this one"
+    )
+    group.add_argument("--storage-class", metavar="CLASS", type=text, help="such as STANDARD_IA")
+    group.add_argument(
+        "--content-type", metavar="TYPE", type=text, help="guessed from the key if not given"
+    )
     group.add_argument(
         "--metadata",
         metavar="NAME=VALUE",
