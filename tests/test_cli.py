@@ -381,6 +381,7 @@ WRONG = {
     "run s3://bucket/key": (125, "s3stream run: a command is missing: put it at the end"),
     "run s3://bucket/key true": (125, "'true': the command goes behind --"),
     "run bucket -- touch started": (125, "expected a URI such as s3://bucket/key"),
+    "run s3://no-such-bucket/key -- touch started": (125, "there is no bucket 'no-such-bucket'"),
     "run s3://bucket/key --compress lzw -- touch started": (125, "invalid choice: 'lzw'"),
     "uploads": (2, "s3stream uploads: the following arguments are required: VERB"),
     "uploads list bucket": (2, "s3stream uploads list: 'bucket': expected s3://bucket"),

@@ -55,7 +55,7 @@ class Parser(argparse.ArgumentParser):
         options = super().parse_args(before, namespace)
         if options.command:
             self.error(f"{options.command[0]!r}: the command goes behind --")
-        if not command:
+        if not command or not command[0]:
             self.error("a command is missing: put it at the end, behind --")
         options.command = command
         return options
