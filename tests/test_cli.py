@@ -366,7 +366,10 @@ WRONG = {
     "put - s3://bucket/key --profile nobody": (2, "profile (nobody) could not be found"),
     "put x s3://bucket/key --expected-size 1": (2, "--expected-size is for standard input"),
     "put - s3://bucket/key --if-match a --if-none-match": (2, "not allowed with argument --if-ma"),
-    "put - s3://bucket/key --if-match=": (2, "argument --if-match: it is empty: leave it out"),
+    "put - s3://bucket/key --if-match=": (
+        2,
+        "argument --if-match: it is empty; is a variable not set?",
+    ),
     "put - s3://bucket/key --endpoint-url=": (2, "argument --endpoint-url: it is empty"),
     "put - s3://bucket/key --checkpoint=": (2, "argument --checkpoint: it is empty"),
     "put - s3://bucket/key --endpoint-url localhost:9000": (2, "such as https://s3.example.com"),

@@ -82,7 +82,7 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str], list[str]]:
 def text(given: str) -> str:
     """Whatever it is, but not nothing: a script's variable may not be set."""
     if not given:
-        raise ArgumentTypeError("it is empty: leave it out, or give it a value")
+        raise ArgumentTypeError("it is empty; is a variable not set?")
     return given
 
 

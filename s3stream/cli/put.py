@@ -39,7 +39,10 @@ def arguments(parser: Parser) -> None:
     """What it takes."""
     parser.add_argument("file", metavar="FILE", type=text, help="a file; - is standard input")
     parser.add_argument(
-        "uri", metavar="URI", help="s3://bucket/key; s3://bucket/folder/ takes the file's name"
+        "uri",
+        metavar="URI",
+        type=text,
+        help="s3://bucket/key; s3://bucket/folder/ takes the file's name",
     )
     add_expected_size(parser)
     add_resuming(parser)

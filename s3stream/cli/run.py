@@ -17,7 +17,7 @@ import s3stream
 from ..errors import S3StreamError, add_note
 from ..uri import split_uri
 from .codes import BY_SIGNAL, NO_COMMAND, NOT_EXECUTABLE, OF_RUN
-from .parsing import Parser, add_connection, connection
+from .parsing import Parser, add_connection, connection, text
 from .signals import SIGNALS, Stopped, has_had_it
 from .streams import copy
 from .voice import Voice
@@ -43,7 +43,7 @@ FAILURE = OF_RUN
 def arguments(parser: Parser) -> None:
     """What it takes."""
     parser.usage = "s3stream run [options] URI -- COMMAND [argument ...]"
-    parser.add_argument("uri", metavar="URI", help="s3://bucket/key")
+    parser.add_argument("uri", metavar="URI", type=text, help="s3://bucket/key")
     parser.take_command("what is run; its standard output becomes the object")
     parser.add_argument(
         "--compress", choices=("zstd", "gzip"), help="compress what comes (zstd needs zstandard)"

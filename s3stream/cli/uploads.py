@@ -31,7 +31,9 @@ def arguments(parser: Parser) -> None:
         help="show them: age, parts, bytes, id, URI",
         run=_list,
     )
-    verb.add_argument("uri", metavar="URI", help="s3://bucket, or what the keys begin with")
+    verb.add_argument(
+        "uri", metavar="URI", type=text, help="s3://bucket, or what the keys begin with"
+    )
     verb.add_argument("--older-than", metavar="TIME", type=duration, help="such as 12h or 7d")
     add_connection(verb)
 
@@ -41,7 +43,9 @@ def arguments(parser: Parser) -> None:
         help="remove them and their parts; one that is still running fails then",
         run=_abort,
     )
-    verb.add_argument("uri", metavar="URI", help="s3://bucket, or what the keys begin with")
+    verb.add_argument(
+        "uri", metavar="URI", type=text, help="s3://bucket, or what the keys begin with"
+    )
     which = verb.add_mutually_exclusive_group(required=True)
     which.add_argument("--older-than", metavar="TIME", type=duration, help="such as 12h or 7d")
     which.add_argument(
@@ -70,7 +74,9 @@ def arguments(parser: Parser) -> None:
         help="have the store abort them by itself (a lifecycle rule; the others stay)",
         run=_expire,
     )
-    verb.add_argument("uri", metavar="URI", help="s3://bucket, or what the keys begin with")
+    verb.add_argument(
+        "uri", metavar="URI", type=text, help="s3://bucket, or what the keys begin with"
+    )
     verb.add_argument("--days", metavar="N", type=whole_number, default=7, help="of age (7)")
     add_connection(verb)
 
