@@ -333,6 +333,8 @@ def test_removing_takes_names_as_they_are(seaweedfs: Server, bucket: str, key: s
     rm = s3stream(seaweedfs, "rm", f"{uri}/z")
     assert rm.returncode == 1
     assert b"-r deletes all below it" in rm.stderr
+    rm = s3stream(seaweedfs, "rm", f"{uri}/y2/")
+    assert rm.returncode == 1, "there is an object y2, and none y2/"
     rm = s3stream(seaweedfs, "rm", f"{uri}/y2", "-r", f"s3://{bucket}/")
     assert rm.returncode == 2, "a whole bucket"
     assert left() == ["x1/a", "y2", "z/a"]

@@ -39,7 +39,8 @@ def run(options: Namespace, voice: Voice) -> int:
         if options.recursive:
             # Not a pattern: a name may have brackets and stars, and would stand for others then.
             fs.rm(glob.escape(uri), recursive=True)
-        elif fs.info(uri)["type"] == "directory":
+        elif uri.endswith("/") or fs.info(uri)["type"] == "directory":
+            # Nor is the object of the same name without the slash what was asked for.
             raise PrefixError(f"{uri}: is no object but a prefix of some; -r deletes all below it")
         else:
             fs.rm_file(uri)
