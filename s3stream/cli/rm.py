@@ -41,7 +41,7 @@ def run(options: Namespace, voice: Voice) -> int:
             fs.rm(glob.escape(uri), recursive=True)
         elif uri.endswith("/") or fs.info(uri)["type"] == "directory":
             # Nor is the object of the same name without the slash what was asked for.
-            raise PrefixError(f"{uri}: is no object but a prefix of some; -r deletes all below it")
+            raise PrefixError(f"{uri}: a prefix, not an object; -r deletes all below it")
         else:
             fs.rm_file(uri)
         voice.result({"uri": uri})
