@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 import s3stream
 from s3stream.options import MiB
+from tests.faults import ChangeAnswer
 from tests.trees import TREE, assert_no_uploads, below, body_of, file_system, keys_of
 
 if TYPE_CHECKING:
@@ -773,6 +774,30 @@ def test_an_object_is_read_with_the_options_it_was_written_with(store: Server, r
     for mode in ("wb", "rb"):
         with s3stream.open(f"s3://{root}/x", mode, **options) as file:
             assert file.write(b"12") == 2 if mode == "wb" else file.read() == b"12"
+
+
+def test_no_file_mixes_two_objects_of_the_same_size(fs: Any, store: Server, root: str) -> None:
+    bucket, _, key = root.partition("/")
+    store.client().put_object(Bucket=bucket, Key=key, Body=b"a" * 20)
+    with fs.open(root, block_size=10, cache_type="none") as file:
+        assert file.read(10) == b"a" * 10
+        store.client().put_object(Bucket=bucket, Key=key, Body=b"b" * 20)
+        with pytest.raises(s3stream.PreconditionError):
+            file.read(10)
+
+
+def test_nor_where_the_store_ignores_the_condition(
+    seaweedfs: Server, proxied: Server, proxy: Proxy, root: str
+) -> None:
+    bucket, _, key = root.partition("/")
+    seaweedfs.client().put_object(Bucket=bucket, Key=key, Body=b"a" * 20)
+    proxy.inject("GetObject", ChangeAnswer(rb'(?i)\r\netag: "[0-9a-f]+"', b'\r\nETag: "other"'))
+    with (
+        file_system(proxied).open(root) as file,
+        pytest.raises(s3stream.PreconditionError, match="the object was replaced"),
+    ):
+        file.read()
+    assert proxy.injected
 
 
 def test_a_prefix_is_not_opened_for_reading(fs: Any, tree: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ..errors import add_note
+from ..errors import PreconditionError, add_note
 from .failures import status_of, translate, translated
 from .pages import pages
 from .parameters import Parameters
@@ -83,18 +83,28 @@ class Objects:
             arguments["Range"] = f"bytes={start}-" + ("" if end is None else str(end - 1))
         with translated("cannot read", bucket=bucket, key=key):
             try:
-                return self._read(arguments)
+                answer, data = self._read(arguments)
             except ClientError as error:
                 if status_of(error) == _BEYOND_THE_END:
                     return b""
                 raise
+        # Some stores ignore If-Match: another object of the same size would be mixed in.
+        if etag is not None and answer["ETag"].strip('"') != etag.strip('"'):
+            raise PreconditionError("the object was replaced", bucket=bucket, key=key)
+        return data
 
-    def _read(self, arguments: dict[str, Any]) -> bytes:
+    def _read(self, arguments: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         # Botocore repeats the call and not the reading of its answer.
         for _ in range(_READS - 1):
             with suppress(BotoCoreError):
-                return _body_of(self._client.get_object(**arguments))
-        return _body_of(self._client.get_object(**arguments))
+                return self._read_once(arguments)
+        return self._read_once(arguments)
+
+    def _read_once(self, arguments: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+        answer: dict[str, Any] = self._client.get_object(**arguments)
+        # As a context manager of its own it would give urllib3's stream, with urllib3's errors.
+        with closing(answer["Body"]) as body:
+            return answer, body.read()
 
     def list(
         self, bucket: str, prefix: str, *, delimiter: str = "", at_most: int | None = None
@@ -151,13 +161,6 @@ class Objects:
 
 def _version(version_id: str | None) -> dict[str, str]:
     return {} if version_id is None else {"VersionId": version_id}
-
-
-def _body_of(answer: dict[str, Any]) -> bytes:
-    # As a context manager of its own it would give urllib3's stream, with urllib3's errors.
-    with closing(answer["Body"]) as body:
-        data: bytes = body.read()
-    return data
 
 
 def listed(entry: Mapping[str, Any]) -> Version:
