@@ -51,7 +51,6 @@ class Moving(Changing):
         for source, dest in objects:
             self.cp_file(source, dest, **kwargs)
         self._delete([*(self._key_of(source) for source, _ in objects), *markers])
-        self.invalidate_cache()
 
     def _pairs(self, path1: Any, path2: Any, recursive: bool, maxdepth: int | None) -> _Pairs:
         """What becomes of what, as fsspec's `copy` has it, without what stays where it is."""
