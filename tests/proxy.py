@@ -296,7 +296,7 @@ class Proxy:
             return self._peaks[operation]
 
     def wait_for(
-        self, operation: str, count: int = 1, *, finished: bool = False, timeout: float = 30
+        self, operation: str, count: int = 1, *, finished: bool = False, timeout: float = 120
     ) -> None:
         """Block until so many requests of the operation have arrived (or have been finished)."""
 

@@ -1024,7 +1024,7 @@ def served(app: App) -> Iterator[str]:
     server = Announced(uvicorn.Config(app.asgi, port=0, log_config=None, lifespan="off"))
     thread = threading.Thread(target=server.run)
     thread.start()
-    assert server.is_up.wait(60)
+    assert server.is_up.wait(120)
     port = server.servers[0].sockets[0].getsockname()[1]
     yield f"http://127.0.0.1:{port}"
     server.should_exit = True

@@ -90,7 +90,7 @@ def test_writers_on_threads_with_a_slow_store_share_it(
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(60)
+            thread.join(120)
             assert not thread.is_alive()
     assert MIB // 2 < budget.peak <= MIB
     for n in range(20):
@@ -122,7 +122,7 @@ def test_who_has_something_on_its_way_waits_for_it() -> None:
     thread.join(0.4)  # longer than a tick: it would have given up by now
     assert thread.is_alive()
     mine.give_back(sent)
-    thread.join(30)
+    thread.join(120)
     (buffer,) = taken
     assert isinstance(buffer, bytearray)
     assert budget.alive == budget.peak == 300

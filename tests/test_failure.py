@@ -377,7 +377,7 @@ def test_no_thread_is_left_when_a_writer_is_closed(
     with warnings.catch_warnings():
         for thread in threading.enumerate():
             if thread.name.startswith("s3stream"):
-                thread.join(10)
+                thread.join(120)
     assert threading.active_count() <= before
 
 

@@ -42,7 +42,7 @@ def test_fsspec_finds_it_by_its_protocol() -> None:
     # And by the entry point alone, in an interpreter which has never imported us.
     code = "import fsspec; print(fsspec.get_filesystem_class('s3stream').__module__)"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=240
     )
     assert done.stdout.strip() == "s3stream.fs"
 
