@@ -15,7 +15,7 @@ from s3stream import UsageError
 from s3stream.budget import Budget, budget_of_process
 from s3stream.memory import Memory
 from tests.faults import Delay
-from tests.looking import assert_nothing, bytes_of, content, uploads
+from tests.looking import assert_nothing, bytes_of, content, uploads, wait_for_threads
 from tests.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -32,12 +32,14 @@ PART = 32 * KIB
 def budget() -> Iterator[Budget]:
     """The budget of this process, of 1 MiB for this test."""
     budget = budget_of_process()
-    gc.collect()  # what other tests have left in their tracebacks
+    wait_for_threads("")  # what other tests have left on its way
+    gc.collect()  # and in their tracebacks
     assert budget.alive == 0
     s3stream.limit_memory(MIB)
     budget.peak = 0
     yield budget
     s3stream.limit_memory(GIB)
+    wait_for_threads("")
     assert budget.alive == 0
 
 
