@@ -99,6 +99,14 @@ def test_ls_shows_one_level(fs: Any, tree: str) -> None:
     assert entries[f"{tree}/one"]["size"] == 0
 
 
+def test_a_listing_has_s3s_own_names_too_as_s3fs_has_them(fs: Any, tree: str) -> None:
+    entries = [*fs.ls(tree, detail=True), *fs.find(tree, withdirs=True, detail=True).values()]
+    assert {entry["type"] for entry in entries} == {"file", "directory"}
+    for entry in entries:
+        assert (entry["Key"], entry["Size"]) == (entry["name"], entry["size"])
+    assert [entry["name"] for entry in fs.ls(tree, detail=True)] == fs.ls(tree)  # sorted alike
+
+
 def test_ls_of_a_level_below_one_that_is_kept_shows_what_is_in_it(fs: Any, tree: str) -> None:
     fs.ls(tree)
     assert fs.ls(f"{tree}/one", detail=False) == below(tree, "one/c.txt", "one/deep")
