@@ -5,7 +5,7 @@ No byte of an object passes through here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..errors import NotFoundError, PrefixError, UsageError
@@ -68,15 +68,20 @@ class Changing(BucketKeeping):
         return place.bucket, place.key
 
     def _delete(
-        self, objects: Iterable[tuple[str, str]], given: dict[str, Any] | None = None
+        self,
+        objects: Iterable[tuple[str, str]],
+        given: dict[str, Any] | None = None,
+        etags: Mapping[tuple[str, str], str] | None = None,
     ) -> None:
+        """Delete objects; with `etags` just these, where the store heeds that."""
         by_bucket: dict[str, list[str]] = {}
         for bucket, key in objects:
             by_bucket.setdefault(bucket, []).append(key)
         store = self._objects(self._with(given or {}))
         try:
             for bucket, keys in by_bucket.items():
-                store.delete_many(bucket, keys)
+                known = {key: etag for (of, key), etag in (etags or {}).items() if of == bucket}
+                store.delete_many(bucket, keys, known)
         finally:
             self.invalidate_cache()  # what has failed may have deleted some
 

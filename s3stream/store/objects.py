@@ -14,7 +14,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ..errors import PreconditionError, add_note
-from .failures import status_of, translate, translated
+from .failures import CONDITION_FAILED, OBJECT_GONE, status_of, translate, translated
 from .pages import pages
 from .parameters import Parameters
 
@@ -131,27 +131,37 @@ class Objects:
         with translated("cannot delete", bucket=bucket, key=key):
             self._client.delete_object(**self._for("DeleteObject", bucket, Key=key))
 
-    def delete_many(self, bucket: str, keys: Sequence[str]) -> None:
-        """Delete any number of objects.
+    def delete_many(
+        self, bucket: str, keys: Sequence[str], etags: Mapping[str, str] | None = None
+    ) -> None:
+        """Delete any number of objects; of those in `etags` none that has another ETag by now.
 
         All are tried; then raises for the first that the store would not delete, with a note that
-        says how many there were.
+        says how many there were: `PreconditionError` for one that was replaced. Not every store
+        heeds the ETags.
         """
         refused: list[dict[str, Any]] = []
         for first in range(0, len(keys), _DELETE_BATCH):
             batch = keys[first : first + _DELETE_BATCH]
-            wanted = {"Objects": [{"Key": key} for key in batch], "Quiet": True}
+            objects: list[dict[str, str]] = [{"Key": key} for key in batch]
+            for entry in objects:
+                if etag := (etags or {}).get(entry["Key"]):
+                    entry["ETag"] = etag
+            wanted = {"Objects": objects, "Quiet": True}
             with translated("cannot delete", bucket=bucket, key=batch[0]):
                 answer = self._client.delete_objects(
                     **self._for("DeleteObjects", bucket, Delete=wanted)
                 )
-            refused += answer.get("Errors", ())
+            # With an ETag what is not there is an error.
+            refused += [e for e in answer.get("Errors", ()) if e.get("Code") not in OBJECT_GONE]
         if refused:
             # In the answer to many keys an error stands for each, where one key's answer has it.
             told = refused[0]
             said: Any = {name: str(told.get(name)) for name in ("Code", "Message")}
             cause = ClientError({"Error": said}, "DeleteObjects")
-            error = translate(cause, "cannot delete", bucket=bucket, key=told.get("Key"))
+            replaced = told.get("Code") in CONDITION_FAILED
+            doing = "not deleted, for it was replaced meanwhile" if replaced else "cannot delete"
+            error = translate(cause, doing, bucket=bucket, key=told.get("Key"))
             add_note(error, f"not deleted: {len(refused):,} of {len(keys):,} objects")
             raise error from cause
 
