@@ -308,6 +308,14 @@ class Proxy:
                 seen = ", ".join(x.operation for x in self._log) or "nothing"
                 raise TimeoutError(f"no {count} of {operation} in {timeout} s; seen: {seen}")
 
+    def wait_until_injected(self, fault: Fault, *, timeout: float = 120) -> None:
+        """Block until this very fault has happened to a request."""
+        with self._changed:
+            if not self._changed.wait_for(
+                lambda: any(happened is fault for happened, _ in self.injected), timeout
+            ):
+                raise TimeoutError(f"{fault} has not happened in {timeout} s")
+
     # What the connections need.
 
     def _arrived(self, head: Head) -> tuple[Exchange, Fault | None]:
