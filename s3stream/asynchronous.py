@@ -226,6 +226,10 @@ class S3AsyncWriter:
                 return end(file)
 
             outcome, cancelled = await self._on_a_thread(finish, file._interrupt)
+            failure = cancelled or outcome.error
+            if failure is not None and not file.closed:
+                # It never came to the end, which would have cleaned up.
+                await self._discard_because_of(failure)
         finally:
             self._turn.release()
         if cancelled is not None:

@@ -8,6 +8,7 @@ import multiprocessing
 import pickle
 import signal
 import threading
+import warnings
 from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -854,6 +855,35 @@ def test_a_client_of_ones_own(
 def test_it_stays_where_it_is(seaweedfs: Server) -> None:
     with pytest.raises(TypeError, match="what is added to a copy would be lost"):
         pickle.dumps(Dataset(**seaweedfs.storage_options()))
+
+
+def test_one_that_is_forgotten_says_what_it_leaves(
+    seaweedfs: Server, receipts: list[PreparedUpload], left: Callable[[], set[str]]
+) -> None:
+    options = seaweedfs.storage_options()
+
+    def forget(*added: PreparedUpload) -> None:
+        dataset = Dataset(receipts[:1], **options)
+        if added:
+            dataset.complete()
+        for receipt in added:
+            dataset.add(receipt)
+        del dataset
+        gc.collect()
+
+    where = r"made at .*test_dataset\.py:\d+\) was neither"
+    with pytest.warns(RuntimeWarning, match=f"{where}.* its 1 prepared .* cost storage: .*/a;"):
+        forget()
+    assert left() == set(NAMES)
+    with pytest.warns(RuntimeWarning, match="its 2 prepared uploads cost storage: .*/b, .*/c;"):
+        forget(*receipts[1:])
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        Dataset(receipts[1:], **options).abort()
+        Dataset(**options)
+        gc.collect()
+    assert [str(warning.message) for warning in said] == []
+    assert left() == set()
 
 
 def test_many_names_are_cut_short(

@@ -125,7 +125,7 @@ ROOMS = {
         "checksums completing errors fs options regions state store uri", "os threading"
     ),
     "members": Room("cleanup completing errors fs prepared sender state store"),
-    "dataset": Room("errors fs members prepared state"),
+    "dataset": Room("errors fs members prepared state writer", "os warnings weakref"),
     "sending": Room(
         "checkpoint checksums cleanup endings errors fs keeping manifest meter multipart options"
         " regions sender source state store waiting"

@@ -1,8 +1,8 @@
 """S3 as fsspec's file system `s3stream`: our writer, fsspec's buffered reader, plain calls between.
 
 Only puts fsspec's face on the rooms below; decides nothing about uploads. In layers, each a class
-on top of the one before: `connection`, `looking`, `describing`, `opening`, `buckets`, `changing`,
-`moving`, `whole`.
+on top of the one before: `connection`, `looking`, `finding`, `describing`, `opening`, `buckets`,
+`changing`, `moving`, `whole`.
 """
 
 from __future__ import annotations

@@ -34,7 +34,8 @@ class Moving(Changing):
 
         `path1` and `path2` are as for `copy`, `kwargs` as for `cp_file`. What comes below `path1`
         meanwhile stays there; when a copy fails, nothing is deleted. An object that is written
-        anew between its copy and its deletion is lost: S3 cannot delete on a condition.
+        anew meanwhile stays too, and is a `PreconditionError`, on a store that heeds the ETag in
+        DeleteObjects (AWS since 2025); on others what came between copy and deletion is lost.
 
         Raises `UsageError` before anything is copied when two objects would become one, when one
         would be written where another is moved from (such as into itself), or for an object with
@@ -42,7 +43,8 @@ class Moving(Changing):
         """
         self.invalidate_cache()  # what is to be moved is what is there
         pairs = self._pairs(path1, path2, recursive, maxdepth)
-        folders = [name for name, _ in pairs if self.info(name)["type"] == "directory"]
+        before = {name: self.info(name) for name, _ in pairs}
+        folders = [name for name in before if before[name]["type"] == "directory"]
         named = [path1] if isinstance(path1, (str, os.PathLike)) else list(path1)
         roots = [*folders, *(self._strip_protocol(named) if recursive else ())]
         _refuse_losses(pairs, roots, folders)
@@ -50,8 +52,8 @@ class Moving(Changing):
         markers = self._markers_of(folders) if recursive and maxdepth is None else []
         for source, dest in objects:
             self.cp_file(source, dest, **kwargs)
-        self._delete([*(self._key_of(source) for source, _ in objects), *markers])
-        self.invalidate_cache()
+        etags = {self._key_of(source): before[source]["ETag"] for source, _ in objects}
+        self._delete([*etags, *markers], etags=etags)
 
     def _pairs(self, path1: Any, path2: Any, recursive: bool, maxdepth: int | None) -> _Pairs:
         """What becomes of what, as fsspec's `copy` has it, without what stays where it is."""

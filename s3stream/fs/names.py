@@ -83,6 +83,7 @@ def file_entry(bucket: str, version: Version) -> dict[str, Any]:
         "size": version.size,
         "type": "file",
         "Key": f"{bucket}/{version.key}",
+        "Size": version.size,
         "ETag": version.etag,
         "LastModified": version.modified,
         "StorageClass": version.storage_class,
@@ -94,7 +95,14 @@ def file_entry(bucket: str, version: Version) -> dict[str, Any]:
 
 def directory_entry(name: str) -> dict[str, Any]:
     """What fsspec calls the info of a prefix or bucket."""
-    return {"name": name, "size": 0, "type": "directory", "StorageClass": "DIRECTORY"}
+    return {
+        "name": name,
+        "size": 0,
+        "type": "directory",
+        "Key": name,
+        "Size": 0,
+        "StorageClass": "DIRECTORY",
+    }
 
 
 def version_entry(bucket: str, version: Version, latest: bool) -> dict[str, Any]:

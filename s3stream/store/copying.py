@@ -18,6 +18,7 @@ from ..errors import (
     TooLargeError,
     UncertainError,
     UsageError,
+    add_note,
     attach,
 )
 from ..options import MAX_PART_SIZE, GiB, WriteOptions
@@ -262,6 +263,13 @@ def _complete(target: Target, upload_id: str, receipts: list[Receipt]) -> None:
             key=target.key,
             upload_id=upload_id,
         ) from error
+    except BaseException as error:
+        add_note(
+            error,
+            "it came while the store was publishing the copy, and the answer was not waited for:"
+            f" s3://{target.bucket}/{target.key} may appear, or upload {upload_id} be left",
+        )
+        raise
 
 
 def _abort(target: Target, upload_id: str, error: BaseException) -> None:
