@@ -144,9 +144,10 @@ def test_an_object_with_bytes_that_is_named_like_a_folder_is_refused(
     proxy.inject(
         "ListObjectsV2",
         ChangeAnswer(b"<Size>0</Size>", b"<Size>5</Size>"),
+        times=None,
         where=lambda x: not x.query.get("delimiter") and "max-keys" not in x.query,
     )
     with pytest.raises(UsageError, match=r"5 bytes is named like a folder.*one/deep/"):
         file_system(proxied).mv(f"{sea_tree}/one", f"{sea_tree}/gone", recursive=True)
-    assert len(proxy.injected) == 1
+    assert proxy.injected
     assert keys_of(seaweedfs, sea_tree) == {*TREE, "one/deep/"}

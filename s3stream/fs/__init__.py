@@ -2,19 +2,19 @@
 
 Only puts fsspec's face on the rooms below; decides nothing about uploads. In layers, each a class
 on top of the one before: `connection`, `looking`, `describing`, `opening`, `buckets`, `changing`,
-`moving`, `whole`.
+`several`, `moving`, `whole`, `many`.
 """
 
 from __future__ import annotations
 
 from ..uri import SCHEMES
+from .many import Many
 from .names import OPEN_OPTIONS, refuse_unknown, take_connection
-from .whole import Whole
 
 __all__ = ["OPEN_OPTIONS", "S3StreamFileSystem", "refuse_unknown", "take_connection"]
 
 
-class S3StreamFileSystem(Whole):
+class S3StreamFileSystem(Many):
     """Files in S3, `s3stream://bucket/key`.
 
     Options, by s3fs's names: `anon key secret token profile endpoint_url use_ssl client_kwargs

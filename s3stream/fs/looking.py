@@ -14,7 +14,7 @@ from fsspec.utils import tokenize
 from ..errors import NotFoundError, PrefixError, UsageError
 from ..store import Place, Version, listed
 from .connection import Connected
-from .names import directory_entry, file_entry, version_entry
+from .names import directory_entry, file_entry, levels, version_entry
 
 
 class Looking(Connected):
@@ -78,9 +78,10 @@ class Looking(Connected):
             entries = self._list_versions(path)
         else:
             kept = None if refresh else self.dircache.get(path)
+            since = self._listings
             entries = self._list(path) if kept is None else kept
             if kept is None:
-                self.dircache[path] = entries
+                self._keep({path: entries}, since)
         if not detail:
             return sorted(entry["name"] for entry in entries)
         return [dict(entry) for entry in entries]
@@ -150,6 +151,9 @@ class Looking(Connected):
         """List all objects below `path`, by one flat listing where that is enough."""
         path = self._strip_protocol(path)
         bucket, key, _ = self.split_path(path)
+        if withdirs and bucket and maxdepth is None and not prefix:
+            names = self._tree(path)
+            return names if detail else sorted(names)
         if maxdepth is not None or withdirs or not bucket:
             # Whatever fsspec makes of a path that is an object, `info` knows better.
             names = super().find(path, maxdepth=maxdepth, withdirs=withdirs, detail=True, **kwargs)
@@ -170,6 +174,23 @@ class Looking(Connected):
                 entries = []
         names = {entry["name"]: entry for entry in entries}
         return names if detail else sorted(names)
+
+    def _tree(self, path: str) -> dict[str, dict[str, Any]]:
+        """All at and below `path`, directories too; of each its listing is kept."""
+        bucket, key, _ = self.split_path(path)
+        since = self._listings
+        found, _ = self._level(bucket, f"{key}/" if key else "", delimiter="")
+        listings = levels(bucket, path, found)
+        if found:
+            self._keep(listings, since)
+        try:
+            root = self.info(path)
+        except NotFoundError:
+            return {}
+        names = {entry["name"]: entry for level in listings.values() for entry in level}
+        if root["type"] == "directory" or not names:
+            names[path] = root
+        return {name: names[name] for name in sorted(names)}
 
     def created(self, path: str) -> datetime:
         """When the object was last written: S3 keeps no other time."""

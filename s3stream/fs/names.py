@@ -97,6 +97,32 @@ def directory_entry(name: str) -> dict[str, Any]:
     return {"name": name, "size": 0, "type": "directory", "StorageClass": "DIRECTORY"}
 
 
+def levels(bucket: str, root: str, found: Iterable[Version]) -> dict[str, list[dict[str, Any]]]:
+    """What a listing of each directory at and below `root` shows, by all that was found below it.
+
+    Directories first. An object that a console has made for one is not shown.
+    """
+    listings: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]]]] = {root: ([], [])}
+
+    def level(name: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        if name not in listings:
+            listings[name] = ([], [])
+            level(_parent_of(name))[0].append(directory_entry(name))
+        return listings[name]
+
+    for version in found:
+        entry = file_entry(bucket, version)
+        _, objects = level(_parent_of(entry["name"]))
+        if not version.key.endswith("/"):
+            objects.append(entry)
+    return {name: [*directories, *objects] for name, (directories, objects) in listings.items()}
+
+
+def _parent_of(name: str) -> str:
+    # Of `a//b` the parent is `a`: no path ends in a slash.
+    return name.rpartition("/")[0].rstrip("/")
+
+
 def version_entry(bucket: str, version: Version, latest: bool) -> dict[str, Any]:
     """The info of one version of an object, which its name leads to."""
     entry = {**file_entry(bucket, version), "IsLatest": latest}
@@ -104,6 +130,13 @@ def version_entry(bucket: str, version: Version, latest: bool) -> dict[str, Any]
     if version.version_id not in {None, "null"}:
         entry["name"] += f"?versionId={version.version_id}"
     return entry
+
+
+def check_batch_size(value: Any) -> None:
+    """Refuse what is no number of things to do at once, nor -1 for as many as can be."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or (value < 1 and value != -1):
+        raise UsageError(f"batch_size={value!r}: expected a number above 0, or -1 for no limit")
 
 
 def check_reading(block_size: Any, cache_type: Any) -> None:

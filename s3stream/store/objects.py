@@ -14,6 +14,8 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ..errors import add_note
+from ..waiting import Cancellation
+from .calls import call
 from .failures import status_of, translate, translated
 from .pages import pages
 from .parameters import Parameters
@@ -69,10 +71,12 @@ class Objects:
         end: int | None = None,
         etag: str | None = None,
         version_id: str | None = None,
+        cancellation: Cancellation | None = None,
     ) -> bytes:
         """Read bytes `start` to `end` (not included; None is the end) of an object, as a slice.
 
-        With an `etag`, raises `PreconditionError` when the object has another one by now.
+        With an `etag`, raises `PreconditionError` when the object has another one by now. Nothing
+        is repeated after a `cancellation`.
         """
         arguments = self._for("GetObject", bucket, Key=key, **_version(version_id))
         if etag is not None:
@@ -83,18 +87,21 @@ class Objects:
             arguments["Range"] = f"bytes={start}-" + ("" if end is None else str(end - 1))
         with translated("cannot read", bucket=bucket, key=key):
             try:
-                return self._read(arguments)
+                return self._read(arguments, cancellation)
             except ClientError as error:
                 if status_of(error) == _BEYOND_THE_END:
                     return b""
                 raise
 
-    def _read(self, arguments: dict[str, Any]) -> bytes:
+    def _read(self, arguments: dict[str, Any], cancellation: Cancellation | None) -> bytes:
         # Botocore repeats the call and not the reading of its answer.
         for _ in range(_READS - 1):
+            answer = call(self._client, "get_object", arguments, cancellation)
             with suppress(BotoCoreError):
-                return _body_of(self._client.get_object(**arguments))
-        return _body_of(self._client.get_object(**arguments))
+                return _body_of(answer)
+            if cancellation is not None:
+                cancellation.check()
+        return _body_of(call(self._client, "get_object", arguments, cancellation))
 
     def list(
         self, bucket: str, prefix: str, *, delimiter: str = "", at_most: int | None = None
