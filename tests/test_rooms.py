@@ -70,7 +70,7 @@ ROOMS = {
     # boto3; its modules may import each other
     "store": Room(
         "checksums errors meter options pace parts predecessor profiles regions state waiting",
-        "boto3 botocore email.utils logging mimetypes mmap os threading time urllib urllib3"
+        "boto3 botocore email.utils io logging mimetypes mmap os threading time urllib urllib3"
         " warnings"
         " weakref",
     ),

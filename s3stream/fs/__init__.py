@@ -29,6 +29,8 @@ class S3StreamFileSystem(Many):
     bucket keeps, by `version_id=` or as `bucket/key?versionId=…`; a file that is open then reads on
     when its object is replaced. `default_block_size`: bytes that reading fetches at once, and the
     `part_size` of writing where that is not given. `fixed_upload_size=True` is `equal_parts=True`.
+    `batch_size`: requests at once of what is done to several objects (32; -1: as many as the client
+    keeps connections, and never more).
 
     Raises `UsageError` for an option that is none, `AccessDeniedError` without credentials.
     """

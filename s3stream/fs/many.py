@@ -93,7 +93,7 @@ class Many(Whole):
         As many at once as of local files by `put`.
         """
         if isinstance(path, str):
-            self.pipe_file(path, value, **kwargs)
+            self.pipe_file(self._strip_protocol(path), value, **kwargs)
             return
         if not isinstance(path, dict):
             raise UsageError(f"path={type(path).__name__}: expected a path, or a dict of them")

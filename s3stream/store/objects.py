@@ -5,6 +5,7 @@ Plain calls in our types and errors, for whatever shows S3 as a file system.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ..errors import add_note
+from ..options import MiB
 from ..waiting import Cancellation
 from .calls import call
 from .failures import status_of, translate, translated
@@ -98,10 +100,11 @@ class Objects:
         for _ in range(_READS - 1):
             answer = call(self._client, "get_object", arguments, cancellation)
             with suppress(BotoCoreError):
-                return _body_of(answer)
+                return _body_of(answer, cancellation)
             if cancellation is not None:
                 cancellation.check()
-        return _body_of(call(self._client, "get_object", arguments, cancellation))
+        answer = call(self._client, "get_object", arguments, cancellation)
+        return _body_of(answer, cancellation)
 
     def list(
         self, bucket: str, prefix: str, *, delimiter: str = "", at_most: int | None = None
@@ -160,11 +163,16 @@ def _version(version_id: str | None) -> dict[str, str]:
     return {} if version_id is None else {"VersionId": version_id}
 
 
-def _body_of(answer: dict[str, Any]) -> bytes:
+def _body_of(answer: dict[str, Any], cancellation: Cancellation | None) -> bytes:
     # As a context manager of its own it would give urllib3's stream, with urllib3's errors.
     with closing(answer["Body"]) as body:
-        data: bytes = body.read()
-    return data
+        # Its value is not a copy, as that of a list of pieces would be.
+        whole = io.BytesIO()
+        while piece := body.read(MiB):
+            if cancellation is not None:
+                cancellation.check()
+            whole.write(piece)
+        return whole.getvalue()
 
 
 def listed(entry: Mapping[str, Any]) -> Version:
