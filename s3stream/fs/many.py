@@ -175,6 +175,11 @@ class Many(Whole):
             list(given) if hasattr(given, "__iter__") else [given] * len(paths)
             for given in (starts, ends)
         )
+        if not len(paths) == len(starts) == len(ends):
+            raise UsageError(
+                f"{len(paths)} paths, {len(starts)} starts and {len(ends)} ends: expected as many"
+                " of each, or one start or end for all"
+            )
         wanted = stretches(zip(paths, starts, ends, strict=True), max_gap)
         jobs = [
             _reading(partial(self._cat_one, s.path, start=s.start, end=s.end, **kwargs), on_error)
