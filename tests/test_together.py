@@ -46,19 +46,43 @@ def test_jobs_never_take_more_than_there_is_and_give_back_in_order(
     assert not room.too_much
 
 
+@pytest.mark.parametrize("takes", [(1, 5), (2, 0)], ids=["memory", "requests"])
+def test_two_of_what_takes_half_of_all_go_at_once_and_never_three(takes: tuple[int, int]) -> None:
+    inside = threading.Semaphore(2)
+    two, three = threading.Barrier(2), threading.Barrier(3)
+
+    def job(stop: Stop) -> bool:
+        assert inside.acquire(blocking=False), "three at once"
+        two.wait(60)
+        try:
+            three.wait(0.5)  # in vain: room for a third to come
+        except threading.BrokenBarrierError:
+            return True
+        finally:
+            inside.release()
+        return False
+
+    jobs = [Job(job, *takes)] * 4
+    assert Together[bool](4, "test", 10).run(jobs) == [True] * 4
+
+
 def test_the_error_is_that_of_the_first_and_notes_tell_of_the_others() -> None:
+    all_begun = threading.Barrier(3)
     stopped = threading.Event()  # which is when the failure of the second is known
 
     def first(stop: Stop) -> str:
+        all_begun.wait(60)
         assert stopped.wait(60)
         raise LookupError("the first")
 
     def second(stop: Stop) -> str:
+        all_begun.wait(60)
         error = ValueError("the second")
         error.__notes__ = ["left behind"]  # type: ignore[attr-defined, unused-ignore]
         raise error
 
     def third(stop: Stop) -> str:
+        all_begun.wait(60)
         stop.then(hurry=lambda: None, stop=stopped.set)
         assert stopped.wait(60)
         stop.check()
