@@ -54,6 +54,7 @@ ROOMS = {
     "regions": Room("errors", "io os"),
     "source": Room("errors options", "io os pathlib stat"),
     "draft": Room("errors options", "os tempfile"),
+    "arrival": Room("errors", "os pathlib stat"),
     # threads
     "waiting": Room("errors", "threading time"),
     "meter": Room("errors stats waiting", "logging threading"),
@@ -65,10 +66,12 @@ ROOMS = {
     "steps": Room("sender", "asyncio contextvars threading"),
     "heartbeat": Room("", "os threading weakref"),
     "endings": Room("", "atexit os signal sys threading time warnings weakref"),
+    "together": Room("endings errors pace sender waiting", "threading"),
     # boto3; its modules may import each other
     "store": Room(
         "checksums errors meter options pace parts predecessor profiles regions state waiting",
-        "boto3 botocore email.utils logging mimetypes mmap threading time urllib urllib3 warnings"
+        "boto3 botocore email.utils io logging mimetypes mmap os threading time urllib urllib3"
+        " warnings"
         " weakref",
     ),
     # what outlives a writer
@@ -106,7 +109,8 @@ ROOMS = {
     ),
     "transaction": Room("cleanup errors files", "fsspec.transaction"),
     "fs": Room(
-        "errors files modes options predecessor profiles seekable store transaction uri writer",
+        "arrival errors files modes options predecessor profiles seekable store together"
+        " transaction uri waiting writer",
         "fsspec glob os pathlib",
     ),
     "registering": Room("errors fs uri", "fsspec.registry"),
@@ -334,6 +338,7 @@ def test_few_rooms_know_threads_and_one_knows_boto3() -> None:
             "sender",
             "steps",
             "store",
+            "together",
             "tus",
             "waiting",
             "writer",

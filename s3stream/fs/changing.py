@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..errors import NotFoundError, PrefixError, UsageError
+from ..waiting import Cancellation
 from .buckets import BucketKeeping
 
 
@@ -106,11 +107,24 @@ class Changing(BucketKeeping):
         of a new object. `kwargs` are S3's own parameters (`StorageClass=`, or `Metadata=` with
         `MetadataDirective="REPLACE"`). A prefix is passed over: S3 has no folders to copy.
         """
+        self._copy_one(path1, path2, None, preserve_etag, **kwargs)
+
+    def _copy_one(
+        self,
+        path1: str,
+        path2: str,
+        cancellation: Cancellation | None,
+        preserve_etag: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
         if preserve_etag:
             raise UsageError("preserve_etag=True: what ETag a copy has is the store's to choose")
         source, dest = self._place(path1), self._changeable(path2)
+        copies = self._copies(self._with(kwargs), cancellation)
+        if self._is_kept_as_directory(path1):
+            return
         try:
-            self._copies(self._with(kwargs)).copy(source, dest)
+            copies.copy(source, dest)
         except NotFoundError:
             if not self.isdir(path1):
                 raise

@@ -86,6 +86,7 @@ class Finding(Looking):
     def _find_flat(self, path: str, prefix: str, *, withdirs: bool) -> dict[str, Any]:
         bucket, key, _ = self.split_path(path)
         top = f"{key}/" if key else ""
+        since = self._listings
         versions, _ = self._level(bucket, top + prefix, delimiter="")
         files = {}
         for version in versions:
@@ -102,18 +103,8 @@ class Finding(Looking):
         dirs = {name: directory_entry(name) for name in (f"{bucket}/{f}" for f in folders)}
         if not prefix and (versions or not key):
             dirs[path] = directory_entry(path)
-            self._keep_levels(dirs, files)
+            self._keep(_levels(dirs, files), since)
         return dirs | files
-
-    def _keep_levels(self, dirs: dict[str, Any], files: dict[str, Any]) -> None:
-        """Keep what is now known of every level, as `ls` of each would."""
-        levels: dict[str, list[dict[str, Any]]] = {name: [] for name in dirs}
-        for entry in (*files.values(), *dirs.values()):
-            above = entry["name"].rpartition("/")[0]
-            if above in levels:
-                levels[above].append(entry)
-        for name, entries in levels.items():
-            self.dircache[name] = sorted(entries, key=lambda entry: str(entry["name"]))
 
     def du(
         self,
@@ -146,6 +137,18 @@ def _apart(listing: list[dict[str, Any]], path: str) -> tuple[dict[str, Any], di
         elif name:
             dirs[name] = entry
     return dirs, files
+
+
+def _levels(dirs: dict[str, Any], files: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """What is known of every level by a flat listing, as `ls` of each would show it."""
+    levels: dict[str, list[dict[str, Any]]] = {name: [] for name in dirs}
+    for entry in (*files.values(), *dirs.values()):
+        above = entry["name"].rpartition("/")[0]
+        if above in levels:
+            levels[above].append(entry)
+    for entries in levels.values():
+        entries.sort(key=lambda entry: str(entry["name"]))
+    return levels
 
 
 def _folders_of(versions: list[Version], top: int, least: int) -> set[str]:

@@ -96,9 +96,10 @@ class Looking(Connected):
             entries = self._list_versions(path)
         else:
             kept = None if refresh else self.dircache.get(path)
+            since = self._listings
             entries = self._list(path) if kept is None else kept
             if kept is None:
-                self.dircache[path] = entries
+                self._keep({path: entries}, since)
         if not detail:
             return sorted(entry["name"] for entry in entries)
         return [dict(entry) for entry in entries]

@@ -114,6 +114,13 @@ def version_entry(bucket: str, version: Version, latest: bool) -> dict[str, Any]
     return entry
 
 
+def check_batch_size(value: Any) -> None:
+    """Refuse what is no number of things to do at once, nor -1 for as many as can be."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or (value < 1 and value != -1):
+        raise UsageError(f"batch_size={value!r}: expected a number above 0, or -1 for no limit")
+
+
 def check_reading(block_size: Any, cache_type: Any) -> None:
     """Refuse what no file can be read with."""
     whole = isinstance(block_size, int) and not isinstance(block_size, bool)

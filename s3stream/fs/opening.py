@@ -23,7 +23,7 @@ from ..options import WriteOptions
 from ..predecessor import Predecessor
 from ..seekable import SeekableWriter
 from ..store import look_at_predecessor
-from ..transaction import S3Transaction
+from ..transaction import S3Transaction, next_turn
 from ..writer import S3Writer
 from .describing import Describing
 from .names import OPEN_OPTIONS, check_reading, refuse_unknown
@@ -72,9 +72,13 @@ class Opening(Describing):
         *,
         callback: Any = None,
         look: bool = False,
+        turn: tuple[int, int] | None = None,
         **kwargs: Any,
     ) -> Any:
-        """The same, for writing; whether there is an object already is asked with `look` only."""
+        """The same, for writing; whether there is an object already is asked with `look` only.
+
+        `turn` is the place of the file in a transaction, where that is not the order of opening.
+        """
         layers = {name: kwargs.pop(name, None) for name in ("encoding", "errors", "newline")}
         buffering = kwargs.pop("buffering", -1)
         publish_later = not kwargs.pop("autocommit", not self._intrans)
@@ -97,7 +101,7 @@ class Opening(Describing):
             raw = self._make_writer(*what, callback)
         file = wrap(raw, text=mode.text, buffering=buffering, compression=compression, **layers)
         if publish_later:
-            self.transaction.files.append(file)
+            self.transaction.add(file, turn or (next_turn(), 0))
         return file
 
     def _refuse_what_is_there(self, bucket: str, key: str, options: WriteOptions) -> None:
@@ -202,16 +206,19 @@ class Opening(Describing):
             raise UsageError("version_id=: for reading; the store names what is written")
         # Reading options come along from callers who open both ways.
         chosen = {name: kwargs[name] for name in kwargs if name not in OPEN_OPTIONS}
-        for size in (block_size, chosen.pop("chunksize", None)):
-            if size is not None:
-                chosen.setdefault("part_size", size)
-        if self.default_block_size is not None and "part_size" not in self._writing:
-            chosen.setdefault("part_size", self.default_block_size)
+        self._choose_part_size(block_size, chosen)
         if kwargs.get("requester_pays"):
             chosen.setdefault("RequestPayer", "requester")
         if kwargs.get("acl"):
             chosen.setdefault("ACL", kwargs["acl"])
         return place.bucket, place.key, self._write_options(chosen)
+
+    def _choose_part_size(self, block_size: int | None, chosen: dict[str, Any]) -> None:
+        for size in (block_size, chosen.pop("chunksize", None)):
+            if size is not None:
+                chosen.setdefault("part_size", size)
+        if self.default_block_size is not None and "part_size" not in self._writing:
+            chosen.setdefault("part_size", self.default_block_size)
 
     def _make_writer(
         self,

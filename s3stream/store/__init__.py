@@ -6,9 +6,11 @@ from .addressed import Origin
 from .appending import look_at_predecessor
 from .bodies import crc_of
 from .buckets import Buckets
+from .calls import listen
 from .client import CONNECTION_OPTIONS, connect
 from .conditions import PUT
 from .copying import Copies
+from .downloading import download
 from .facets import Facets
 from .failures import is_not_allowed, is_refusal, is_upload_gone
 from .locks import Claim, LockObject, parameters_beside
@@ -42,11 +44,13 @@ __all__ = [
     "Version",
     "connect",
     "crc_of",
+    "download",
     "endpoint_of",
     "is_not_allowed",
     "is_refusal",
     "is_upload_gone",
     "listed",
+    "listen",
     "look_at_predecessor",
     "parameters_beside",
 ]

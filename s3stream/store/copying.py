@@ -23,6 +23,7 @@ from ..errors import (
 )
 from ..options import MAX_PART_SIZE, GiB, WriteOptions
 from ..state import Receipt
+from ..waiting import Cancellation
 from .along import parameters_of, tagging, tags_of, with_source_key, without_empty_tagging
 from .calls import call
 from .facets import Facets
@@ -60,7 +61,8 @@ class Copies:
     """Makes objects out of others; `given` are S3 parameters for the calls.
 
     `options` say how large the parts of a merged object have to be. An object of more than
-    `whole_up_to` bytes is made in parts: 5 GiB, the limit of CopyObject.
+    `whole_up_to` bytes is made in parts: 5 GiB, the limit of CopyObject. After a `cancellation`
+    nothing is repeated nor begun, and what was begun is removed.
     """
 
     def __init__(
@@ -70,12 +72,14 @@ class Copies:
         options: WriteOptions | None = None,
         *,
         whole_up_to: int = MAX_PART_SIZE,
+        cancellation: Cancellation | None = None,
     ) -> None:
         self._client = client
         self._given = with_source_key(given)
         self._parameters = Parameters(client, self._given)
         self._options = options or WriteOptions()
         self._whole_up_to = whole_up_to
+        self._cancellation = cancellation or Cancellation()
 
     def copy(self, source: Place, dest: Place) -> None:
         """Copy an object of any size, with its metadata, content type and tags.
@@ -93,8 +97,9 @@ class Copies:
         if head["ContentLength"] <= self._whole_up_to:
             arguments = Parameters(self._client, parameters).of("CopyObject")
             arguments |= {**dest.arguments, "CopySource": source.arguments}
+            self._cancellation.check()
             with translated(f"cannot copy {source}", **dest.where):
-                call(self._client, "copy_object", arguments)
+                call(self._client, "copy_object", arguments, self._cancellation)
             return
         if keeps_metadata:
             along = parameters_of(self._client, head)
@@ -212,25 +217,29 @@ class Copies:
         options = WriteOptions(
             checksum=self._options.checksum, s3_additional_kwargs=without_empty_tagging(parameters)
         )
-        target = Target(self._client, dest.bucket, dest.key, options)
+        target = Target(self._client, dest.bucket, dest.key, options, self._cancellation)
         upload_id = target.create()
         try:
-            receipts = [
-                target.copy_part(
-                    upload_id,
-                    number,
-                    (piece.source.bucket, piece.source.key),
-                    piece.etag,
-                    piece.byte_range,
-                    piece.size,
-                    version_id=piece.source.version_id,
+            receipts = []
+            for number, piece in enumerate(pieces, 1):
+                self._cancellation.check()
+                source = piece.source
+                receipts.append(
+                    target.copy_part(
+                        upload_id,
+                        number,
+                        (source.bucket, source.key),
+                        piece.etag,
+                        piece.byte_range,
+                        piece.size,
+                        version_id=source.version_id,
+                    )
                 )
-                for number, piece in enumerate(pieces, 1)
-            ]
             # Not every store heeds the condition that the ETag is still the same.
             for source, etag in dict.fromkeys((piece.source, piece.etag) for piece in pieces):
                 if self._look_at(source)["ETag"] != etag:
                     raise PreconditionError(f"{source} was replaced while it was copied")
+            self._cancellation.check()
         except BaseException as error:
             _abort(target, upload_id, error)
             raise

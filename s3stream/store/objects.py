@@ -5,6 +5,7 @@ Plain calls in our types and errors, for whatever shows S3 as a file system.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -14,6 +15,9 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ..errors import PreconditionError, add_note
+from ..options import MiB
+from ..waiting import Cancellation
+from .calls import call
 from .failures import CONDITION_FAILED, OBJECT_GONE, status_of, translate, translated
 from .pages import pages
 from .parameters import Parameters
@@ -69,10 +73,12 @@ class Objects:
         end: int | None = None,
         etag: str | None = None,
         version_id: str | None = None,
+        cancellation: Cancellation | None = None,
     ) -> bytes:
         """Read bytes `start` to `end` (not included; None is the end) of an object, as a slice.
 
-        With an `etag`, raises `PreconditionError` when the object has another one by now.
+        With an `etag`, raises `PreconditionError` when the object has another one by now. Nothing
+        is repeated after a `cancellation`.
         """
         arguments = self._for("GetObject", bucket, Key=key, **_version(version_id))
         if etag is not None:
@@ -83,7 +89,7 @@ class Objects:
             arguments["Range"] = f"bytes={start}-" + ("" if end is None else str(end - 1))
         with translated("cannot read", bucket=bucket, key=key):
             try:
-                answer, data = self._read(arguments)
+                answer, data = self._read(arguments, cancellation)
             except ClientError as error:
                 if status_of(error) == _BEYOND_THE_END:
                     return b""
@@ -93,18 +99,18 @@ class Objects:
             raise PreconditionError("the object was replaced", bucket=bucket, key=key)
         return data
 
-    def _read(self, arguments: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    def _read(
+        self, arguments: dict[str, Any], cancellation: Cancellation | None
+    ) -> tuple[dict[str, Any], bytes]:
         # Botocore repeats the call and not the reading of its answer.
         for _ in range(_READS - 1):
+            answer = call(self._client, "get_object", arguments, cancellation)
             with suppress(BotoCoreError):
-                return self._read_once(arguments)
-        return self._read_once(arguments)
-
-    def _read_once(self, arguments: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-        answer: dict[str, Any] = self._client.get_object(**arguments)
-        # As a context manager of its own it would give urllib3's stream, with urllib3's errors.
-        with closing(answer["Body"]) as body:
-            return answer, body.read()
+                return answer, _body_of(answer, cancellation)
+            if cancellation is not None:
+                cancellation.check()
+        answer = call(self._client, "get_object", arguments, cancellation)
+        return answer, _body_of(answer, cancellation)
 
     def list(
         self, bucket: str, prefix: str, *, delimiter: str = "", at_most: int | None = None
@@ -176,6 +182,18 @@ def _bare(etag: str) -> str:
 
 def _version(version_id: str | None) -> dict[str, str]:
     return {} if version_id is None else {"VersionId": version_id}
+
+
+def _body_of(answer: dict[str, Any], cancellation: Cancellation | None) -> bytes:
+    # As a context manager of its own it would give urllib3's stream, with urllib3's errors.
+    with closing(answer["Body"]) as body:
+        # Its value is not a copy, as that of a list of pieces would be.
+        whole = io.BytesIO()
+        while piece := body.read(MiB):
+            if cancellation is not None:
+                cancellation.check()
+            whole.write(piece)
+        return whole.getvalue()
 
 
 def listed(entry: Mapping[str, Any]) -> Version:
