@@ -6,6 +6,7 @@ become of an upload that cannot be completed.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -20,6 +21,9 @@ from .errors import (
 from .manifest import agreed
 from .state import Receipt, UploadResult
 from .store import Listing, Target, is_not_allowed, is_refusal, is_upload_gone
+
+# Seconds between looks at parts that should be there.
+_PAUSES = (0.1, 0.2, 0.4, 0.8)
 
 
 def look(
@@ -39,7 +43,7 @@ def look(
     gone and has not become this object, `UncertainError` when nobody can tell.
     """
     try:
-        listing = target.list_parts(upload_id)
+        listing = _listed(target, upload_id, known)
     except S3StreamError as error:
         if known and is_upload_gone(error):
             return _found(target, upload_id, known, error, now=now)
@@ -58,6 +62,19 @@ def look(
     except S3StreamError as error:
         error.bucket, error.key, error.upload_id = target.bucket, target.key, upload_id
         raise
+
+
+def _listed(target: Target, upload_id: str, known: Mapping[int, Receipt]) -> Listing:
+    """What the store lists; asked again while parts are missing that it should have.
+
+    SeaweedFS shows an upload that somebody else is completing without its parts, before it is gone.
+    """
+    for pause in _PAUSES:
+        listing = target.list_parts(upload_id)
+        if known.keys() <= listing.parts.keys():
+            return listing
+        time.sleep(pause)
+    return target.list_parts(upload_id)
 
 
 def publish(

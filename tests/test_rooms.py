@@ -91,7 +91,7 @@ ROOMS = {
         "carrier checkpoint cleanup errors meter options parts plan predecessor prepared state"
         " stats"
     ),
-    "completing": Room("errors manifest state store"),
+    "completing": Room("errors manifest state store", "time"),
     "writer": Room(
         "carrier checkpoint cleanup discarding endings errors oneway options predecessor prepared"
         " state stats transfer",
@@ -343,7 +343,7 @@ def test_few_rooms_know_threads_and_one_knows_boto3() -> None:
         "asyncio": {"asynchronous", "steps", "tus"},
         "concurrent.futures": {"tus"},
         "socket": {"cli"},
-        "time": {"cli", "endings", "lock", "store", "tus", "waiting"},
+        "time": {"cli", "completing", "endings", "lock", "store", "tus", "waiting"},
     }
 
 
