@@ -106,7 +106,7 @@ ROOMS = {
     ),
     "transaction": Room("cleanup errors files", "fsspec.transaction"),
     "fs": Room(
-        "errors files modes options predecessor profiles seekable store transaction uri writer",
+        "errors files modes options profiles seekable store transaction uri writer",
         "fsspec glob os pathlib",
     ),
     "registering": Room("errors fs uri", "fsspec.registry"),

@@ -8,7 +8,7 @@ from .bodies import crc_of
 from .buckets import Buckets
 from .client import CONNECTION_OPTIONS, connect
 from .conditions import PUT
-from .copying import Copies
+from .copying import Copies, make_of_parts
 from .facets import Facets
 from .failures import is_not_allowed, is_refusal, is_upload_gone
 from .locks import Claim, LockObject, parameters_beside
@@ -48,5 +48,6 @@ __all__ = [
     "is_upload_gone",
     "listed",
     "look_at_predecessor",
+    "make_of_parts",
     "parameters_beside",
 ]
