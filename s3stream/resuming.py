@@ -10,11 +10,11 @@ from dataclasses import replace
 from typing import Any
 
 from .beside import Tails
-from .carrier import Keeping
 from .checkpoint import CHECKPOINTED, Checkpoint
 from .errors import IntegrityError, NotFoundError, S3StreamError, UsageError, offer
 from .files import S3BufferedWriter, wrap
 from .fs import S3StreamFileSystem, take_connection
+from .guard import Keeping
 from .journal import Journal
 from .keeping import Keeper, look
 from .lock import Lock, lock_of
