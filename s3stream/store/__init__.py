@@ -9,7 +9,7 @@ from .buckets import Buckets
 from .calls import listen
 from .client import CONNECTION_OPTIONS, connect
 from .conditions import PUT
-from .copying import Copies
+from .copying import Copies, make_of_parts
 from .downloading import download
 from .facets import Facets
 from .failures import is_not_allowed, is_refusal, is_upload_gone
@@ -52,5 +52,6 @@ __all__ = [
     "listed",
     "listen",
     "look_at_predecessor",
+    "make_of_parts",
     "parameters_beside",
 ]

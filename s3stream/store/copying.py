@@ -22,7 +22,7 @@ from ..errors import (
     attach,
 )
 from ..options import MAX_PART_SIZE, GiB, WriteOptions
-from ..state import Receipt
+from ..state import Receipt, UploadResult
 from ..waiting import Cancellation
 from .along import parameters_of, tagging, tags_of, with_source_key, without_empty_tagging
 from .calls import call
@@ -218,8 +218,8 @@ class Copies:
             checksum=self._options.checksum, s3_additional_kwargs=without_empty_tagging(parameters)
         )
         target = Target(self._client, dest.bucket, dest.key, options, self._cancellation)
-        upload_id = target.create()
-        try:
+
+        def copy(upload_id: str) -> list[Receipt]:
             receipts = []
             for number, piece in enumerate(pieces, 1):
                 self._cancellation.check()
@@ -240,10 +240,9 @@ class Copies:
                 if self._look_at(source)["ETag"] != etag:
                     raise PreconditionError(f"{source} was replaced while it was copied")
             self._cancellation.check()
-        except BaseException as error:
-            _abort(target, upload_id, error)
-            raise
-        _complete(target, upload_id, receipts)
+            return receipts
+
+        make_of_parts(target, copy)
 
 
 def ranges(size: int, part: int, max_parts: int) -> list[tuple[int, int]]:
@@ -256,9 +255,20 @@ def ranges(size: int, part: int, max_parts: int) -> list[tuple[int, int]]:
     return [(start, min(start + step, size)) for start in range(0, size, step)]
 
 
-def _complete(target: Target, upload_id: str, receipts: list[Receipt]) -> None:
+def make_of_parts(target: Target, bring: Callable[[str], list[Receipt]]) -> UploadResult:
+    """Make an object of the parts that `bring` brings to the upload whose id it is given.
+
+    What keeps it from being made comes through, and the upload is removed; but where nobody can
+    tell whether it was published: `UncertainError`, and it is left alone.
+    """
+    upload_id = target.create()
     try:
-        target.complete(upload_id, receipts, sum(receipt.size for receipt in receipts))
+        receipts = bring(upload_id)
+    except BaseException as error:
+        _abort(target, upload_id, error)
+        raise
+    try:
+        return target.complete(upload_id, receipts, sum(receipt.size for receipt in receipts))
     except UncertainError:
         raise
     except S3StreamError as error:
@@ -267,7 +277,7 @@ def _complete(target: Target, upload_id: str, receipts: list[Receipt]) -> None:
             raise
         # A gateway may have given up what the store then carries out.
         raise UncertainError(
-            f"the store did not say whether the copy was published: {error.message}",
+            f"the store did not say whether the object was published: {error.message}",
             bucket=target.bucket,
             key=target.key,
             upload_id=upload_id,
