@@ -62,6 +62,7 @@ ROOMS = {
     "memory": Room("budget errors waiting", "mmap os tempfile"),
     "sender": Room("pace waiting", "threading"),
     "ahead": Room("budget options pace sender waiting", "threading"),
+    "behind": Room("sender waiting", "threading"),
     "steps": Room("sender", "asyncio contextvars threading"),
     "heartbeat": Room("", "os threading weakref"),
     "endings": Room("", "atexit os signal sys threading time warnings weakref"),
@@ -135,7 +136,8 @@ ROOMS = {
         "os",
     ),
     "archiving": Room(
-        "ahead errors files fs inventory naming opening options pace state store uri waiting",
+        "ahead behind errors files fs inventory naming opening options pace state store uri"
+        " waiting",
         "fsspec.callbacks fsspec.core gzip io logging mmap os pathlib tarfile zipfile zlib"
         " zstandard",
     ),
@@ -320,6 +322,7 @@ def test_few_rooms_know_threads_and_one_knows_boto3() -> None:
     assert knowing == {
         "threading": {
             "ahead",
+            "behind",
             "budget",
             "cleanup",
             "cli",

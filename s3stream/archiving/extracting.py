@@ -9,11 +9,12 @@ import hashlib
 import io
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import IO, Any, Protocol
 
 from fsspec.callbacks import DEFAULT_CALLBACK
 
-from ..errors import IntegrityError
+from ..errors import IntegrityError, add_note
 from ..inventory import MAX_PIECE, ArchiveContents, Audit, is_piece
 from ..options import MiB
 from .archived import ArchiveFile
@@ -79,12 +80,22 @@ def extract(
 
     The manifest comes after the entries: when something is wrong with one it is there already, and
     the error names it. `dest_options` are the storage options of `dest`; where None, S3 is reached
-    as for the archive. The rest, what is raised too, is as in `verify`. Returns what was unpacked.
+    as for the archive. Objects are published several at once (24, or the `max_concurrency` of those
+    options), of `memory_limit` bytes together, or one alone; after the first error no other one is
+    begun. The rest, what is raised too, is as in `verify`. Returns what was unpacked.
     """
     choice = Choice(include, exclude)
     options = _with_client(client, options)
-    place = open_place(dest, dest_options, options)
+    check_memory_limit(memory_limit)
     entries = size = 0
+
+    @contextmanager
+    def naming(member: Member) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            add_note(error, f"while {member.name!r} of {archive_uri} was unpacked")
+            raise
 
     def take(member: Member, pieces: Iterator[bytes]) -> bool:
         nonlocal entries, size
@@ -95,7 +106,8 @@ def extract(
         size += member.size
         return True
 
-    whole = _read(archive_uri, options, memory_limit, take)
+    with open_place(dest, dest_options, options, memory_limit, naming) as place:
+        whole = _read(archive_uri, options, memory_limit, take)
     return ArchiveContents(entries, size, whole.skipped)
 
 
