@@ -176,19 +176,24 @@ def test_the_manifest_tells_what_was_archived(
     }
 
 
-def test_a_manifest_of_many_pieces(seaweedfs: Server, bucket: str, key: str) -> None:
+@pytest.mark.parametrize("format", ["zip", "tar"])
+def test_a_manifest_of_many_pieces(seaweedfs: Server, bucket: str, key: str, format: str) -> None:
     fs = fsspec.filesystem("memory")
     metadata = "x" * 3_000  # in the path: so that few lines fill a piece
     names = [f"/{key}/{metadata}/{number:04}" for number in range(400)]
     for name in names:
         fs.pipe_file(name, name.encode())
-    made = archived(seaweedfs, f"memory://{key}", f"s3://{bucket}/{key}.tar")
+    made = archived(seaweedfs, f"memory://{key}", f"s3://{bucket}/{key}.{format}")
     assert made.contents.entries == 400
-    found = unpacked(seaweedfs, bucket, f"{key}.tar")
+    found = unpacked(seaweedfs, bucket, f"{key}.{format}")
     pieces = [name for name in found if name.startswith(".s3stream-manifest/")]
     assert len(pieces) >= 3
-    assert len(manifest(seaweedfs, bucket, f"{key}.tar")) == 400
-    assert s3stream.verify(f"s3://{bucket}/{key}.tar", **connection(seaweedfs)).entries == 400
+    assert len(manifest(seaweedfs, bucket, f"{key}.{format}")) == 400
+    assert s3stream.verify(f"s3://{bucket}/{key}.{format}", **connection(seaweedfs)).entries == 400
+    options = connection(seaweedfs)
+    s3stream.extract(f"s3://{bucket}/{key}.{format}", f"memory://{key}/out", **options)
+    out = fs.find(f"/{key}/out")
+    assert [fs.cat_file(name) for name in out] == [name.encode() for name in names]
     fs.rm(f"/{key}", recursive=True)
 
 
@@ -619,6 +624,37 @@ def test_a_changed_byte_is_noticed(sound: dict[str, bytes], format: str, tmp_pat
         s3stream.verify(str(file))
     with pytest.raises(IntegrityError, match=r"changed.*a\.txt"):
         s3stream.extract(str(file), tmp_path / "out")
+
+
+def test_a_wrong_entry_of_a_zip_is_refused_before_it_is_there(
+    sound: dict[str, bytes], seaweedfs: Server, bucket: str, key: str, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(io.BytesIO(sound["zip"])) as opened:
+        found = {name: opened.read(name) for name in opened.namelist()}
+    # Whole as a zip, and of the same size: only the manifest tells.
+    found["folder/b.bin"] = bytes_of(len(OBJECTS["folder/b.bin"]), 1)
+    file = tmp_path / "wrong.zip"
+    file.write_bytes(stored_zip(found))
+    with pytest.raises(IntegrityError, match=r"'folder/b\.bin' is not what was archived"):
+        s3stream.extract(str(file), tmp_path / "out")
+    assert list(tree(tmp_path / "out")) == ["a.txt", "empty"]
+    dest = f"s3://{bucket}/{key}"
+    with pytest.raises(IntegrityError, match=r"'folder/b\.bin' is not what was archived"):
+        s3stream.extract(str(file), dest, dest_options=connection(seaweedfs))
+    assert content(seaweedfs, bucket, f"{key}/a.txt") == OBJECTS["a.txt"]
+    for name in ("folder/b.bin", "folder/deep/grün.txt", "z"):
+        assert_nothing(seaweedfs, bucket, f"{key}/{name}")
+    # What is not chosen is not read, and not held against anything but its name and size.
+    s3stream.extract(str(file), tmp_path / "some", include="z")
+    assert list(tree(tmp_path / "some")) == ["z"]
+
+
+def test_of_a_zip_without_a_manifest_nothing_is_unpacked(tmp_path: Path) -> None:
+    file = tmp_path / "other.zip"
+    file.write_bytes(stored_zip({"a": b"1"}))
+    with pytest.raises(IntegrityError, match="it has no manifest"):
+        s3stream.extract(str(file), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("format", ["tar.gz", "tar.zst"])

@@ -86,6 +86,11 @@ class ArchiveFile(io.RawIOBase):
         self._at += len(data)
         return len(data)
 
+    def read_beside(self, start: int, end: int) -> bytes:
+        """Bytes of it as far as there are some, by a request of their own: nothing is dropped."""
+        end = min(end, self.size)
+        return bytes(self._read(start, end).data) if start < end else b""
+
     def close(self) -> None:
         """Drop what was read ahead."""
         self._cancellation.request()

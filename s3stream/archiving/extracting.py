@@ -21,7 +21,7 @@ from .archived import ArchiveFile
 from .choosing import Choice, check_memory_limit
 from .formats import HEAD, format_of
 from .places import open_place
-from .unpacking import Member, explained, members
+from .unpacking import Member, ReadBeside, explained, members
 
 _PIECE = 1 * MiB
 
@@ -78,11 +78,13 @@ def extract(
     has its time. Never is anything written outside of `dest`: names that could lead there, links
     and devices are refused. `include` and `exclude` are globs of names, as in `archive`.
 
-    The manifest comes after the entries: when something is wrong with one it is there already, and
-    the error names it. `dest_options` are the storage options of `dest`; where None, S3 is reached
-    as for the archive. Objects are published several at once (24, or the `max_concurrency` of those
-    options), of `memory_limit` bytes together, or one alone; after the first error no other one is
-    begun. The rest, what is raised too, is as in `verify`. Returns what was unpacked.
+    A wrong entry of a zip is refused before it is there. Of a tar the manifest comes behind the
+    entries: a wrong one is there already, and the error names it. Objects are published several at
+    once (24, or the `max_concurrency` of `dest_options`), of `memory_limit` bytes together, or one
+    alone; after the first error no other one is begun.
+
+    `dest_options` are the storage options of `dest`; where None, S3 is reached as for the archive.
+    The rest, what is raised too, is as in `verify`. Returns what was unpacked.
     """
     choice = Choice(include, exclude)
     options = _with_client(client, options)
@@ -126,51 +128,62 @@ def _read(uri: str, options: Mapping[str, Any], limit: int, take: _Take) -> Arch
     with ArchiveFile(uri, options, limit) as raw:
         try:
             with explained(uri), io.BufferedReader(raw, _PIECE) as file:
-                return _read_entries(uri, file, take)
+                return _read_entries(uri, file, raw.read_beside, take)
         except IntegrityError as error:
             if raw.failed is None:
                 raise
             raise raw.failed from error
 
 
-def _read_entries(uri: str, file: Any, take: _Take) -> ArchiveContents:
-    audit = Audit(uri)
+def _read_entries(uri: str, file: Any, beside: ReadBeside, take: _Take) -> ArchiveContents:
     format = format_of(file.read(HEAD))
     if format is None:
         raise IntegrityError(f"{uri} is neither a zip nor a tar: expected an archive")
+    audit = Audit(uri, foretold=format == "zip")
     file.seek(0)
-    for member, data in members(file, format, uri):
+    for member, data in members(file, format, uri, beside):
         if is_piece(member.name):
             audit.read_piece(member.name, _piece_of_manifest(uri, member, data))
             continue
-        pieces = _Pieces(data)
+        audit.expect(member.name, member.size)
+        pieces = _Pieces(uri, member, data, audit)
         taken = take(member, iter(pieces))
-        if taken and pieces.size != member.size:
-            raise IntegrityError(
-                f"{uri}: {member.name!r} has {pieces.size:,} bytes where {member.size:,} are"
-                " promised"
-            )
         audit.saw(member.name, member.size, pieces.sha256 if taken else None)
     return audit.finish()
 
 
 class _Pieces:
-    """The bytes of an entry, piece by piece; counted, and with their checksum."""
+    """The bytes of an entry, piece by piece; counted, and with their checksum.
 
-    def __init__(self, data: IO[bytes]) -> None:
+    Whoever takes them all is told at their end, by an `IntegrityError`, when they are not what was
+    archived, as far as that is known by then.
+    """
+
+    def __init__(self, archive: str, member: Member, data: IO[bytes], audit: Audit) -> None:
+        self._archive = archive
+        self._member = member
         self._data = data
+        self._audit = audit
         self._digest = hashlib.sha256()
-        self.size = 0
 
     @property
     def sha256(self) -> str:
         return self._digest.hexdigest()
 
     def __iter__(self) -> Iterator[bytes]:
+        name, promised = self._member.name, self._member.size
+        size = 0
         while piece := self._data.read(_PIECE):
             self._digest.update(piece)
-            self.size += len(piece)
+            size += len(piece)
+            if size > promised:
+                break
             yield piece
+        if size != promised:
+            raise IntegrityError(
+                f"{self._archive}: {name!r} has {size:,} bytes where {promised:,} are promised"
+            )
+        self._audit.compare(name, size, self.sha256)
 
 
 def _piece_of_manifest(uri: str, member: Member, data: IO[bytes]) -> bytes:

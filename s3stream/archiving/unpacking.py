@@ -12,14 +12,14 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import IO, Any
 
 from ..errors import IntegrityError
-from ..inventory import is_piece
+from ..inventory import MAX_PIECE, is_piece
 from ..naming import is_safe
 from .packing import UNIX_TIME, import_zstandard
 
@@ -32,6 +32,7 @@ _DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
 )
+_LOCAL_HEADER = struct.Struct("<4s5H3L2H")  # of a zip's entry, before its name
 _ENCRYPTED = 1  # of a zip's entry: the first bit of its flags
 
 
@@ -49,15 +50,22 @@ class Member:
         return self.name.endswith("/")
 
 
-def members(file: IO[bytes], format: str, archive: str) -> Iterator[tuple[Member, IO[bytes]]]:
+# Reads bytes of an archive, from and to, beside what is read on and on.
+ReadBeside = Callable[[int, int], bytes]
+
+
+def members(
+    file: IO[bytes], format: str, archive: str, beside: ReadBeside
+) -> Iterator[tuple[Member, IO[bytes]]]:
     """Every entry of an archive, and its bytes, which are to be read before the next one.
 
-    `file` of a zip must be able to seek. `archive` is what it is called in errors. Raises
-    `IntegrityError` for what is no such archive, for a name that would lead out of a folder, and
-    for whatever is neither file nor folder.
+    Of a zip, whose directory is read first, each piece of the manifest comes before the entries
+    that it tells of, and not behind them; its `file` must be able to seek. `archive` is what it is
+    called in errors. Raises `IntegrityError` for what is no such archive, for a name that would
+    lead out of a folder, and for whatever is neither file nor folder.
     """
     if format == "zip":
-        yield from _zip_members(file, archive)
+        yield from _zip_members(file, archive, beside)
     elif format == "tar.gz":
         with gzip.GzipFile(fileobj=file, mode="rb") as inflated:
             yield from _tar_members(inflated, archive)
@@ -69,12 +77,45 @@ def members(file: IO[bytes], format: str, archive: str) -> Iterator[tuple[Member
         yield from _tar_members(file, archive)
 
 
-def _zip_members(file: IO[bytes], archive: str) -> Iterator[tuple[Member, IO[bytes]]]:
+def _zip_members(
+    file: IO[bytes], archive: str, beside: ReadBeside
+) -> Iterator[tuple[Member, IO[bytes]]]:
     with zipfile.ZipFile(file) as opened:
-        for info in opened.infolist():
+        for info in _manifest_first(opened.infolist()):
             _refuse(archive, info.filename, "encrypted" if info.flag_bits & _ENCRYPTED else None)
+            member = Member(info.filename, info.file_size, _zip_time(info))
+            if is_piece(info.filename):
+                yield member, io.BytesIO(_read_beside(info, beside))
+                continue
             with opened.open(info) as data:
-                yield Member(info.filename, info.file_size, _zip_time(info)), data
+                yield member, data
+
+
+def _manifest_first(infos: list[zipfile.ZipInfo]) -> Iterator[zipfile.ZipInfo]:
+    told_of: list[zipfile.ZipInfo] = []
+    for info in infos:
+        if is_piece(info.filename):
+            yield info
+            yield from told_of
+            told_of = []
+        else:
+            told_of.append(info)
+    yield from told_of
+
+
+def _read_beside(info: zipfile.ZipInfo, beside: ReadBeside) -> bytes:
+    """A piece of the manifest: what is read ahead of the entries is not dropped for it."""
+    start = info.header_offset
+    header = beside(start, start + _LOCAL_HEADER.size)
+    *_, name_size, extra_size = _LOCAL_HEADER.unpack(header)
+    start += _LOCAL_HEADER.size + name_size + extra_size
+    data = beside(start, start + min(info.compress_size, MAX_PIECE))
+    if info.compress_type == zipfile.ZIP_DEFLATED:
+        # One byte more than there may be: who is given that refuses it.
+        data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, MAX_PIECE + 1)
+    if zlib.crc32(data) != info.CRC and len(data) <= MAX_PIECE:
+        raise zipfile.BadZipFile(f"Bad CRC-32 for file {info.filename!r}")
+    return data
 
 
 def _tar_members(file: Any, archive: str) -> Iterator[tuple[Member, IO[bytes]]]:
