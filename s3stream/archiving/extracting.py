@@ -10,6 +10,7 @@ import io
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import IO, Any, Protocol
 
 from fsspec.callbacks import DEFAULT_CALLBACK
@@ -75,8 +76,9 @@ def extract(
 
     `dest` is a local folder, a prefix (`s3://bucket/prefix/`), or any URL that fsspec can write
     below. Every file appears whole or not at all, in the place of one that is there; a local one
-    has its time. Never is anything written outside of `dest`: names that could lead there, links
-    and devices are refused. `include` and `exclude` are globs of names, as in `archive`.
+    has its time, an object the content type and metadata that it had. Never is anything written
+    outside of `dest`: names that could lead there, links and devices are refused. `include` and
+    `exclude` are globs of names, as in `archive`.
 
     A wrong entry of a zip is refused before it is there. Of a tar the manifest comes behind the
     entries: a wrong one is there already, and the error names it. Objects are published several at
@@ -145,7 +147,10 @@ def _read_entries(uri: str, file: Any, beside: ReadBeside, take: _Take) -> Archi
         if is_piece(member.name):
             audit.read_piece(member.name, _piece_of_manifest(uri, member, data))
             continue
-        audit.expect(member.name, member.size)
+        said = audit.expect(member.name, member.size)
+        if said is not None:
+            # A zip has no other place for them.
+            member = replace(member, content_type=said.content_type, metadata=said.metadata)  # noqa: PLW2901 - the same, with all that is told of it
         pieces = _Pieces(uri, member, data, audit)
         taken = take(member, iter(pieces))
         audit.saw(member.name, member.size, pieces.sha256 if taken else None)

@@ -5,6 +5,7 @@ Each entry appears whole or not at all. Must not know archives.
 
 from __future__ import annotations
 
+import logging
 import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -23,7 +24,10 @@ from ..opening import open
 from ..options import WriteOptions
 from ..store import CONNECTION_OPTIONS, connections_of
 from ..uri import SCHEMES, split_path
+from .describing import parameters_for
 from .unpacking import Member
+
+_log = logging.getLogger("s3stream")
 
 # Seconds that a Ctrl-C waits for what is on its way to the store.
 _INTERRUPTED_SECONDS = 4.0
@@ -95,6 +99,9 @@ class _Store(Place):
         super().__init__(naming)
         self._prefix = uri.rstrip("/") + "/"
         self._options = dict(options)
+        # S3's own parameters begin with a capital, ours never do.
+        by_name = {name: value for name, value in options.items() if name[:1].isupper()}
+        self._given = {**(options.get("s3_additional_kwargs") or {}), **by_name}
         self._behind = Behind(
             at_once=_at_once(options), limit=limit, name=f"s3stream extract {self._prefix}"
         )
@@ -103,8 +110,10 @@ class _Store(Place):
         if member.is_folder:
             return
         self._behind.make_room(member.size)
+        uri = self._prefix + member.name
         with self._naming(member):
-            file = open(self._prefix + member.name, "wb", **self._options)
+            given = {**self._options, **self._parameters_for(member, uri)}
+            file = open(uri, "wb", **given)
         try:
             for piece in pieces:
                 self._behind.check()
@@ -117,6 +126,12 @@ class _Store(Place):
             file._interrupt()  # it may have been handed on
             file._discard_because_of(error)
             raise
+
+    def _parameters_for(self, member: Member, uri: str) -> dict[str, Any]:
+        parameters, left_out = parameters_for(member.content_type, member.metadata, self._given)
+        for what in left_out:
+            _log.warning("%s is unpacked without %s: S3 cannot keep that", uri, what)
+        return parameters
 
     def _publish(self, member: Member, commit: Callable[[], object]) -> None:
         with self._naming(member):

@@ -12,7 +12,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -21,7 +21,7 @@ from typing import IO, Any
 from ..errors import IntegrityError
 from ..inventory import MAX_PIECE, is_piece
 from ..naming import is_safe
-from .packing import UNIX_TIME, import_zstandard
+from .packing import ATTRIBUTE, UNIX_TIME, import_zstandard
 
 # Zstandard's own is known by its name: the package need not be installed.
 _DAMAGED = (
@@ -38,11 +38,17 @@ _ENCRYPTED = 1  # of a zip's entry: the first bit of its flags
 
 @dataclass(frozen=True)
 class Member:
-    """An entry of an archive: its name, its bytes, when it was last written if that is told."""
+    """An entry of an archive: its name, its bytes, and what else is told of it.
+
+    When it was last written; what type and metadata it had as an object. Nothing of it is checked
+    but the name.
+    """
 
     name: str
     size: int
     modified: datetime | None
+    content_type: str | None = None
+    metadata: Mapping[str, str] | None = None
 
     @property
     def is_folder(self) -> bool:
@@ -127,7 +133,17 @@ def _tar_members(file: Any, archive: str) -> Iterator[tuple[Member, IO[bytes]]]:
             _refuse(archive, name, None if info.isreg() or info.isdir() else "a link or a device")
             data = opened.extractfile(info)
             modified = datetime.fromtimestamp(info.mtime, timezone.utc)
-            yield Member(name, info.size, modified), data or io.BytesIO()
+            told = _attributes_in(info.pax_headers)
+            yield Member(name, info.size, modified, *told), data or io.BytesIO()
+
+
+def _attributes_in(headers: Mapping[str, str]) -> tuple[str | None, dict[str, str]]:
+    """Content type and metadata, as they were packed."""
+    begin = f"{ATTRIBUTE}metadata."
+    metadata = {
+        name.removeprefix(begin): value for name, value in headers.items() if name.startswith(begin)
+    }
+    return headers.get(f"{ATTRIBUTE}content-type"), metadata
 
 
 def _zip_time(info: zipfile.ZipInfo) -> datetime:
