@@ -84,6 +84,17 @@ def test_what_is_chosen_and_how(seaweedfs: Server, bucket: str, key: str, tmp_pa
         made = s3stream(seaweedfs, "archive", source, dest, "--format=tar", f"--since={since}")
         assert (made.returncode, made.stderr) == (0, b"")
         assert len(entries(seaweedfs, bucket, f"{key}/logs")) == count
+    made = s3stream(seaweedfs, "archive", source, dest, "--format=tar", "--include=*.cvs")
+    assert made.returncode == 0
+    assert made.stderr.decode() == (
+        f"s3stream archive: warning: {dest}: --include '*.cvs' matches none of the 3 names there\n"
+    )
+    s3stream(seaweedfs, "archive", source, dest, "--format=tar")
+    made = s3stream(seaweedfs, "extract", dest, str(tmp_path / "none"), "--exclude=*")
+    assert made.returncode == 0
+    assert made.stderr.decode() == (
+        f"s3stream extract: warning: {dest}: --exclude leaves none of the 3 names there\n"
+    )
     chosen = ["--include", "*b*", "--exclude", "a*"]
     out = s3stream(seaweedfs, "extract", dest, str(tmp_path / "out"), *chosen)
     assert (out.returncode, out.stderr) == (0, b"")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ from .places import open_place
 from .unpacking import Member, ReadBeside, explained, members
 
 _PIECE = 1 * MiB
+
+_log = logging.getLogger("s3stream")
 
 
 class _Take(Protocol):
@@ -112,6 +115,8 @@ def extract(
 
     with open_place(dest, dest_options, options, memory_limit, naming) as place:
         whole = _read(archive_uri, options, memory_limit, take)
+    for doubt in choice.doubts():
+        _log.warning("%s: %s", archive_uri, doubt)
     return ArchiveContents(entries, size, whole.skipped)
 
 
