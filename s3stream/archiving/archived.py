@@ -62,7 +62,7 @@ class ArchiveFile(io.RawIOBase):
         """Go on from there; nothing is read yet."""
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}[whence]
         if base + offset < 0:
-            raise OSError(f"{self.name}: cannot seek to {base + offset}")
+            raise ValueError(f"{self.name}: cannot seek to {base + offset}")
         self._at = base + offset
         return self._at
 

@@ -12,18 +12,19 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 from fsspec.callbacks import DEFAULT_CALLBACK
 
-from ..errors import IntegrityError, add_note
+from ..errors import IntegrityError, UsageError, add_note
 from ..inventory import MAX_PIECE, ArchiveContents, Audit, is_piece
+from ..naming import Names
 from ..options import MiB
 from .archived import ArchiveFile
 from .choosing import Choice, check_memory_limit
 from .formats import HEAD, format_of
 from .places import open_place
-from .unpacking import Member, ReadBeside, explained, members
+from .unpacking import Data, Member, ReadBeside, members
 
 _PIECE = 1 * MiB
 
@@ -134,7 +135,7 @@ def _read(uri: str, options: Mapping[str, Any], limit: int, take: _Take) -> Arch
     check_memory_limit(limit)
     with ArchiveFile(uri, options, limit) as raw:
         try:
-            with explained(uri), io.BufferedReader(raw, _PIECE) as file:
+            with io.BufferedReader(raw, _PIECE) as file:
                 return _read_entries(uri, file, raw.read_beside, take)
         except IntegrityError as error:
             if raw.failed is None:
@@ -147,6 +148,7 @@ def _read_entries(uri: str, file: Any, beside: ReadBeside, take: _Take) -> Archi
     if format is None:
         raise IntegrityError(f"{uri} is neither a zip nor a tar: expected an archive")
     audit = Audit(uri, foretold=format == "zip")
+    names = Names()
     file.seek(0)
     for member, data in members(file, format, uri, beside):
         if is_piece(member.name):
@@ -156,10 +158,21 @@ def _read_entries(uri: str, file: Any, beside: ReadBeside, take: _Take) -> Archi
         if said is not None:
             # A zip has no other place for them.
             member = replace(member, content_type=said.content_type, metadata=said.metadata)  # noqa: PLW2901 - the same, with all that is told of it
+        _add(names, uri, member.name)
         pieces = _Pieces(uri, member, data, audit)
         taken = take(member, iter(pieces))
         audit.saw(member.name, member.size, pieces.sha256 if taken else None)
     return audit.finish()
+
+
+def _add(names: Names, uri: str, name: str) -> None:
+    try:
+        names.add(name)
+    except UsageError as error:
+        raise IntegrityError(
+            f"{uri}: the entry {name!r} is refused: there was one of that name before it, or one"
+            " that would have to be its folder"
+        ) from error
 
 
 class _Pieces:
@@ -169,7 +182,7 @@ class _Pieces:
     archived, as far as that is known by then.
     """
 
-    def __init__(self, archive: str, member: Member, data: IO[bytes], audit: Audit) -> None:
+    def __init__(self, archive: str, member: Member, data: Data, audit: Audit) -> None:
         self._archive = archive
         self._member = member
         self._data = data
@@ -196,7 +209,7 @@ class _Pieces:
         self._audit.compare(name, size, self.sha256)
 
 
-def _piece_of_manifest(uri: str, member: Member, data: IO[bytes]) -> bytes:
+def _piece_of_manifest(uri: str, member: Member, data: Data) -> bytes:
     piece = data.read(MAX_PIECE + 1)
     if len(piece) > MAX_PIECE:
         raise IntegrityError(f"{uri}: {member.name!r} is too long for a piece of a manifest")

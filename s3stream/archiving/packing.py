@@ -75,7 +75,8 @@ def pack(stream: Sink, format: str, compression: str) -> Packer:
         return _Tar(gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0))
     if format == "tar.zst":
         # Closing it ends the frame, and not the stream below.
-        return _Tar(import_zstandard().ZstdCompressor().stream_writer(stream, closefd=False))
+        compressor = import_zstandard().ZstdCompressor(write_checksum=True)
+        return _Tar(compressor.stream_writer(stream, closefd=False))
     return _Tar(stream, closes=False)
 
 
