@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import fsspec
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import s3stream
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tests.servers import Server
 
 MIB = 1 << 20
-LARGE = 40 * MIB
+LARGE = 24 * MIB
 FORMATS = ["zip", "tar", "tar.gz", "tar.zst"]
 OBJECTS = {"a": b"a" * 700, "empty": b"", "folder/b": bytes_of(600), "z": b"z"}
 PIECE = ".s3stream-manifest/000001.jsonl"
@@ -67,6 +67,7 @@ def test_wherever_it_is_cut_off_it_is_not_taken_for_whole(
     verified(whole)
     last = len(whole) - 1
 
+    @settings(max_examples=50)
     @given(st.integers(0, last) | st.integers(0, min(last, 600)).map(lambda less: last - less))
     def cut(size: int) -> None:
         with pytest.raises(IntegrityError):
@@ -81,6 +82,7 @@ def test_whatever_is_changed_it_is_refused_or_changes_nothing(
 ) -> None:
     whole = sound[format]
 
+    @settings(max_examples=50)
     @given(
         st.lists(
             st.tuples(st.integers(0, len(whole) - 1), st.binary(min_size=1, max_size=8)),
@@ -164,7 +166,7 @@ def refused(data: bytes, said: str, tmp_path: Path, most: int = LARGE // 2) -> N
     tracemalloc.start()
     try:
         with pytest.raises(IntegrityError, match=re.escape(said)):
-            s3stream.extract(str(file), tmp_path / "out", memory_limit=8 * MIB)
+            s3stream.extract(str(file), tmp_path / "out", memory_limit=2 * MIB)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -173,7 +175,7 @@ def refused(data: bytes, said: str, tmp_path: Path, most: int = LARGE // 2) -> N
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_a_zip_compressed_by_what_has_no_bound_is_refused(method: int, tmp_path: Path) -> None:
-    data = bytes(LARGE)
+    data = bytes(4 * MIB)
     manifest = (manifest_of({"a": data}), zipfile.ZIP_STORED)
     refused(
         zipped({"a": (data, method), PIECE: manifest}),
@@ -199,16 +201,13 @@ def test_a_zip_whose_entry_is_longer_or_shorter_than_it_says(promised: int, tmp_
 def test_a_piece_of_a_manifest_that_inflates_without_end_is_refused(tmp_path: Path) -> None:
     made = zipped({PIECE: (bytes(LARGE), zipfile.ZIP_DEFLATED)})
     # A piece of 16 MiB would be one.
-    refused(made, "is too long for a piece of a manifest", tmp_path, LARGE)
+    refused(made, "is too long for a piece of a manifest", tmp_path, 2 * LARGE)
 
 
 @pytest.mark.parametrize("type", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.XGLTYPE])
-@pytest.mark.parametrize("compressed", [False, True])
-def test_a_tar_with_headers_of_any_length_is_refused(
-    type: bytes, compressed: bool, tmp_path: Path
-) -> None:
+def test_a_tar_with_headers_of_any_length_is_refused(type: bytes, tmp_path: Path) -> None:
     made = header("a", type, LARGE) + b"1" * LARGE + bytes(10_240)
-    refused(gzip.compress(made, 1) if compressed else made, "a header of type", tmp_path)
+    refused(gzip.compress(made, 1), "a header of type", tmp_path)
 
 
 def test_a_tar_with_headers_of_any_number_is_refused(tmp_path: Path) -> None:

@@ -23,8 +23,9 @@ from ..options import MiB
 from .archived import ArchiveFile
 from .choosing import Choice, check_memory_limit
 from .formats import HEAD, format_of
+from .members import Data, Member
 from .places import open_place
-from .unpacking import Data, Member, ReadBeside, members
+from .unpacking import ReadBeside, members
 
 _PIECE = 1 * MiB
 

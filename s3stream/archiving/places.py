@@ -25,7 +25,7 @@ from ..options import WriteOptions
 from ..store import CONNECTION_OPTIONS, connections_of
 from ..uri import SCHEMES, split_path
 from .describing import parameters_for
-from .unpacking import Member
+from .members import Member
 
 _log = logging.getLogger("s3stream")
 
