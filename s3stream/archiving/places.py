@@ -30,7 +30,7 @@ from .members import Member
 _log = logging.getLogger("s3stream")
 
 # Seconds that a Ctrl-C waits for what is on its way to the store.
-_INTERRUPTED_SECONDS = 4.0
+_INTERRUPTED_SECONDS = 5.0
 
 # Told about each entry while it is written; what goes wrong with it there is to name it.
 Naming = Callable[[Member], AbstractContextManager[None]]
@@ -124,6 +124,8 @@ class _Store(Place):
             )
         except BaseException as error:
             file._interrupt()  # it may have been handed on
+            if not isinstance(error, Exception):
+                self._behind.give_up(0)  # so that all of them come to their end at once
             file._discard_because_of(error)
             raise
 
