@@ -62,7 +62,8 @@ class ArchiveFile(io.RawIOBase):
         """Go on from there; nothing is read yet."""
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}[whence]
         if base + offset < 0:
-            raise ValueError(f"{self.name}: cannot seek to {base + offset}")
+            # An OSError, by which zipfile sees that a file is short, and of no disk's.
+            raise io.UnsupportedOperation(f"{self.name}: cannot seek to {base + offset}")
         self._at = base + offset
         return self._at
 

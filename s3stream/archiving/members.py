@@ -6,6 +6,7 @@ Must not know formats of archives, but for what their readers raise.
 from __future__ import annotations
 
 import gzip
+import io
 import struct
 import tarfile
 import zipfile
@@ -34,6 +35,8 @@ _DAMAGED = (
     zipfile.BadZipFile,
     zlib.error,
 )
+# Of these, what is an OSError too.
+_NO_DISKS = (gzip.BadGzipFile, io.UnsupportedOperation)
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def explained(archive: str) -> Iterator[None]:
     except Exception as error:
         damaged = isinstance(error, _DAMAGED) or type(error).__name__ == "ZstdError"
         # Ours are errors of the system too, and some are a ValueError besides.
-        if not damaged or (isinstance(error, OSError) and not isinstance(error, gzip.BadGzipFile)):
+        if not damaged or (isinstance(error, OSError) and not isinstance(error, _NO_DISKS)):
             raise
         raise IntegrityError(
             f"{archive} is damaged, or no such archive: {type(error).__name__}: {error}"
