@@ -65,6 +65,7 @@ ROOMS = {
     "memory": Room("budget errors waiting", "mmap os tempfile"),
     "sender": Room("pace waiting", "threading"),
     "ahead": Room("budget options pace sender waiting", "threading"),
+    "behind": Room("sender waiting", "threading"),
     "steps": Room("sender", "asyncio contextvars threading"),
     "heartbeat": Room("", "os threading weakref"),
     "endings": Room("", "atexit os signal sys threading time warnings weakref"),
@@ -150,7 +151,8 @@ ROOMS = {
         "os",
     ),
     "archiving": Room(
-        "ahead errors files fs inventory naming opening options pace state store uri waiting",
+        "ahead behind errors files fs inventory naming opening options pace state store uri"
+        " waiting",
         "fsspec.callbacks fsspec.core gzip io logging mmap os pathlib tarfile zipfile zlib"
         " zstandard",
     ),
@@ -337,6 +339,7 @@ def test_few_rooms_know_threads_and_one_knows_boto3() -> None:
     assert knowing == {
         "threading": {
             "ahead",
+            "behind",
             "books",
             "budget",
             "cleanup",

@@ -17,7 +17,7 @@ from .locks import Claim, LockObject, parameters_beside
 from .objects import Objects, Version, listed
 from .parameters import Parameters
 from .place import Place
-from .reading import ListedObject, Range, Reader, endpoint_of
+from .reading import ListedObject, Range, Reader, connections_of, endpoint_of
 from .started import Listing
 from .target import Target
 from .uploads import StartedUpload, Uploads
@@ -43,6 +43,7 @@ __all__ = [
     "Uploads",
     "Version",
     "connect",
+    "connections_of",
     "crc_of",
     "download",
     "endpoint_of",
