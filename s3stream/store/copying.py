@@ -18,10 +18,12 @@ from ..errors import (
     TooLargeError,
     UncertainError,
     UsageError,
+    add_note,
     attach,
 )
 from ..options import MAX_PART_SIZE, GiB, WriteOptions
-from ..state import Receipt
+from ..state import Receipt, UploadResult
+from ..waiting import Cancellation
 from .along import parameters_of, tagging, tags_of, with_source_key, without_empty_tagging
 from .calls import call
 from .facets import Facets
@@ -59,7 +61,8 @@ class Copies:
     """Makes objects out of others; `given` are S3 parameters for the calls.
 
     `options` say how large the parts of a merged object have to be. An object of more than
-    `whole_up_to` bytes is made in parts: 5 GiB, the limit of CopyObject.
+    `whole_up_to` bytes is made in parts: 5 GiB, the limit of CopyObject. After a `cancellation`
+    nothing is repeated nor begun, and what was begun is removed.
     """
 
     def __init__(
@@ -69,12 +72,14 @@ class Copies:
         options: WriteOptions | None = None,
         *,
         whole_up_to: int = MAX_PART_SIZE,
+        cancellation: Cancellation | None = None,
     ) -> None:
         self._client = client
         self._given = with_source_key(given)
         self._parameters = Parameters(client, self._given)
         self._options = options or WriteOptions()
         self._whole_up_to = whole_up_to
+        self._cancellation = cancellation or Cancellation()
 
     def copy(self, source: Place, dest: Place) -> None:
         """Copy an object of any size, with its metadata, content type and tags.
@@ -92,8 +97,9 @@ class Copies:
         if head["ContentLength"] <= self._whole_up_to:
             arguments = Parameters(self._client, parameters).of("CopyObject")
             arguments |= {**dest.arguments, "CopySource": source.arguments}
+            self._cancellation.check()
             with translated(f"cannot copy {source}", **dest.where):
-                call(self._client, "copy_object", arguments)
+                call(self._client, "copy_object", arguments, self._cancellation)
             return
         if keeps_metadata:
             along = parameters_of(self._client, head)
@@ -211,29 +217,32 @@ class Copies:
         options = WriteOptions(
             checksum=self._options.checksum, s3_additional_kwargs=without_empty_tagging(parameters)
         )
-        target = Target(self._client, dest.bucket, dest.key, options)
-        upload_id = target.create()
-        try:
-            receipts = [
-                target.copy_part(
-                    upload_id,
-                    number,
-                    (piece.source.bucket, piece.source.key),
-                    piece.etag,
-                    piece.byte_range,
-                    piece.size,
-                    version_id=piece.source.version_id,
+        target = Target(self._client, dest.bucket, dest.key, options, self._cancellation)
+
+        def copy(upload_id: str) -> list[Receipt]:
+            receipts = []
+            for number, piece in enumerate(pieces, 1):
+                self._cancellation.check()
+                source = piece.source
+                receipts.append(
+                    target.copy_part(
+                        upload_id,
+                        number,
+                        (source.bucket, source.key),
+                        piece.etag,
+                        piece.byte_range,
+                        piece.size,
+                        version_id=source.version_id,
+                    )
                 )
-                for number, piece in enumerate(pieces, 1)
-            ]
             # Not every store heeds the condition that the ETag is still the same.
             for source, etag in dict.fromkeys((piece.source, piece.etag) for piece in pieces):
                 if self._look_at(source)["ETag"] != etag:
                     raise PreconditionError(f"{source} was replaced while it was copied")
-        except BaseException as error:
-            _abort(target, upload_id, error)
-            raise
-        _complete(target, upload_id, receipts)
+            self._cancellation.check()
+            return receipts
+
+        make_of_parts(target, copy)
 
 
 def ranges(size: int, part: int, max_parts: int) -> list[tuple[int, int]]:
@@ -246,9 +255,20 @@ def ranges(size: int, part: int, max_parts: int) -> list[tuple[int, int]]:
     return [(start, min(start + step, size)) for start in range(0, size, step)]
 
 
-def _complete(target: Target, upload_id: str, receipts: list[Receipt]) -> None:
+def make_of_parts(target: Target, bring: Callable[[str], list[Receipt]]) -> UploadResult:
+    """Make an object of the parts that `bring` brings to the upload whose id it is given.
+
+    What keeps it from being made comes through, and the upload is removed; but where nobody can
+    tell whether it was published: `UncertainError`, and it is left alone.
+    """
+    upload_id = target.create()
     try:
-        target.complete(upload_id, receipts, sum(receipt.size for receipt in receipts))
+        receipts = bring(upload_id)
+    except BaseException as error:
+        _abort(target, upload_id, error)
+        raise
+    try:
+        return target.complete(upload_id, receipts, sum(receipt.size for receipt in receipts))
     except UncertainError:
         raise
     except S3StreamError as error:
@@ -257,11 +277,18 @@ def _complete(target: Target, upload_id: str, receipts: list[Receipt]) -> None:
             raise
         # A gateway may have given up what the store then carries out.
         raise UncertainError(
-            f"the store did not say whether the copy was published: {error.message}",
+            f"the store did not say whether the object was published: {error.message}",
             bucket=target.bucket,
             key=target.key,
             upload_id=upload_id,
         ) from error
+    except BaseException as error:
+        add_note(
+            error,
+            "it came while the store was publishing the copy, and the answer was not waited for:"
+            f" s3://{target.bucket}/{target.key} may appear, or upload {upload_id} be left",
+        )
+        raise
 
 
 def _abort(target: Target, upload_id: str, error: BaseException) -> None:
