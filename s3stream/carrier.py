@@ -51,6 +51,9 @@ class Guard(Protocol):
     def forget(self) -> None:
         """Nothing was begun: leave nothing written down."""
 
+    def announce(self, checkpoint: Checkpoint, body: Buffer) -> None:
+        """The object is about to be written in one call: by this it could be known again."""
+
     def is_noted(self) -> bool:
         """Whether anybody could find the upload again."""
 
@@ -191,6 +194,7 @@ class Carrier:
         """Publish the object in one call."""
         if self._guard is not None:
             self._guard.allow()
+            self._guard.announce(self.checkpoint(), whole.body)
         self._lend(
             whole.body,
             lambda: self.target.put(whole.body),

@@ -120,8 +120,9 @@ def _taken_up(
         raw = _writer(fs, bucket, key, options, keeper, callback, checkpoint)
         raw._transfer.found(seen)
         return raw
-    start = seen if seen.upload_id else None
-    raw = _writer(fs, bucket, key, options, keeper, callback, start)
+    # Where nothing is left of it the writer's id is: what it has published without hearing of it
+    # can be known by that.
+    raw = _writer(fs, bucket, key, options, keeper, callback, seen)
     if seen.tail is not None and seen.offset > raw.tell():
         try:
             begun = raw.tell() - seen.tail.offset  # so much of it has become a part

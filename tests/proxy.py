@@ -308,6 +308,14 @@ class Proxy:
                 seen = ", ".join(x.operation for x in self._log) or "nothing"
                 raise TimeoutError(f"no {count} of {operation} in {timeout} s; seen: {seen}")
 
+    def wait_until_injected(self, fault: Fault, timeout: float = 60) -> None:
+        """Block until this very fault has taken a request."""
+        with self._changed:
+            happened = self._changed.wait_for(
+                lambda: any(taken is fault for taken, _ in self.injected), timeout
+            )
+            assert happened, f"{fault} has taken nothing in {timeout} s"
+
     # What the connections need.
 
     def _arrived(self, head: Head) -> tuple[Exchange, Fault | None]:

@@ -76,7 +76,7 @@ ROOMS = {
     "lock": Room("errors heartbeat options store waiting", "logging os platform threading time"),
     "beside": Room("checkpoint checksums errors options parts store"),
     "keeping": Room(
-        "beside checkpoint endings errors journal lock manifest options state store",
+        "beside checkpoint endings errors journal lock manifest options parts state store",
         "logging threading warnings",
     ),
     # shell
@@ -145,8 +145,8 @@ ROOMS = {
         " writer"
     ),
     "tus": Room(
-        "beside checkpoint errors fs heartbeat keeping lock memory options resuming state store"
-        " writer",
+        "beside checkpoint checksums errors fs heartbeat keeping lock memory options parts resuming"
+        " state store writer",
         "asyncio concurrent.futures email.utils logging secrets starlette threading time"
         " urllib.parse",
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
@@ -58,6 +59,25 @@ def is_object(exchange: Exchange) -> bool:
     return ".s3stream-tus" not in exchange.path
 
 
+def when_published(proxy: Proxy, data: bytes, action: Callable[[], object]) -> None:
+    """Have it happen while the object is on its way to the store: small ones go in one call."""
+    if len(data) < PART:
+        proxy.inject("PutObject", Meanwhile(action), where=is_object)
+    else:
+        proxy.inject("CompleteMultipartUpload", Meanwhile(action))
+
+
+def lose_the_end(proxy: Proxy, data: bytes) -> None:
+    """The object will be there, and what says so is not written down."""
+    fail = partial(proxy.inject, "PutObject", DOWN, times=None, where=is_record)
+    when_published(proxy, data, fail)
+
+
+def assert_lost(proxy: Proxy) -> None:
+    assert DOWN in [fault for fault, _ in proxy.injected]
+    proxy.clear()
+
+
 @pytest.fixture
 def client(proxied: Server, bucket: str, key: str) -> Iterator[Client]:
     with serving(proxied, bucket, key, config_kwargs=TWICE) as client:
@@ -69,12 +89,9 @@ def test_a_record_that_is_not_written_at_first_is_written_again(
     seaweedfs: Server, proxy: Proxy, bucket: str, key: str, client: Client, data: bytes
 ) -> None:
     url = client.create(len(data))
-    # All attempts of the call by which the end is written down; nothing is before that if small.
+    # All attempts of the call by which the end is written down.
     fail = partial(proxy.inject, "PutObject", DOWN, times=2, where=is_record)
-    if data == b"small":
-        fail()
-    else:
-        proxy.inject("CompleteMultipartUpload", Meanwhile(fail))
+    when_published(proxy, data, fail)
     assert client.patch(url, 0, data).status == 204
     assert [fault for fault, _ in proxy.injected].count(DOWN) == 2
     assert client.offset(url) == len(data)
@@ -82,9 +99,17 @@ def test_a_record_that_is_not_written_at_first_is_written_again(
     assert_only_records(seaweedfs, bucket, key)
 
 
-@pytest.mark.parametrize("deferred", [False, True])
+@pytest.mark.parametrize(
+    ("data", "deferred"), [(b"", True), (b"small", False), (DATA, False), (DATA, True)]
+)
 def test_an_end_that_cannot_be_written_down_is_no_success_and_is_found_again(
-    seaweedfs: Server, proxied: Server, proxy: Proxy, bucket: str, key: str, deferred: bool
+    seaweedfs: Server,
+    proxied: Server,
+    proxy: Proxy,
+    bucket: str,
+    key: str,
+    data: bytes,
+    deferred: bool,
 ) -> None:
     heard = []
 
@@ -92,25 +117,136 @@ def test_an_end_that_cannot_be_written_down_is_no_success_and_is_found_again(
         heard.append(upload.key)
 
     with serving(proxied, bucket, key, config_kwargs=TWICE, after_finish=after_finish) as client:
-        url = client.create(None if deferred else len(DATA))
-        fail = partial(proxy.inject, "PutObject", DOWN, times=None, where=is_record)
-        proxy.inject("CompleteMultipartUpload", Meanwhile(fail))
-        said = {"Upload-Length": str(len(DATA))} if deferred else {}
-        reply = client.patch(url, 0, DATA, **said)
+        url = client.create(None if deferred else len(data))
+        lose_the_end(proxy, data)
+        reply = client.patch(url, 0, data, Upload_Length=str(len(data)))
         assert (reply.status, reply.headers["retry-after"]) == (503, "1")
         assert "ask with HEAD" in reply.sentence
-        assert DOWN in [fault for fault, _ in proxy.injected]
+        assert_lost(proxy)
         assert heard == []
         # It is there, and nobody has heard of it.
-        assert the_object(seaweedfs, bucket, key) == DATA
-        proxy.clear()
+        assert the_object(seaweedfs, bucket, key) == data
         head = client.head(url)
-        assert (head.status, head.offset) == (200, len(DATA))
-        assert head.headers["upload-length"] == str(len(DATA))
+        assert (head.status, head.offset) == (200, len(data))
+        assert head.headers["upload-length"] == str(len(data))
         assert heard == finished(seaweedfs, bucket, key)
         assert client.head(url).status == 200
     assert len(heard) == 1
     assert_only_records(seaweedfs, bucket, key)
+
+
+ONCE: dict[str, Any] = {"naming": lambda upload: "same.txt", "if_none_match": "*"}
+
+
+@pytest.mark.parametrize(("data", "options"), [(b"small", ONCE), (DATA, {})])
+@pytest.mark.parametrize("ask", ["PATCH", "PATCH again", "DELETE", "sweep"])
+def test_whoever_comes_next_finds_what_was_published_unheard_of(
+    seaweedfs: Server,
+    proxied: Server,
+    proxy: Proxy,
+    bucket: str,
+    key: str,
+    data: bytes,
+    options: dict[str, Any],
+    ask: str,
+) -> None:
+    heard = []
+
+    async def after_finish(upload: Any) -> None:
+        heard.append(upload.key)
+
+    with serving(proxied, bucket, key, config_kwargs=TWICE, **options) as client:
+        url = client.create(len(data))
+        lose_the_end(proxy, data)
+        assert client.patch(url, 0, data).status == 503
+        assert_lost(proxy)
+    names = finished(seaweedfs, bucket, key)
+    with serving(seaweedfs, bucket, key, after_finish=after_finish, **options) as other:
+        if ask == "DELETE":
+            assert other.delete(url).status == 204
+            assert below(seaweedfs, bucket, key) == {}
+        elif ask == "sweep":
+            assert swept(seaweedfs, bucket, key) == Swept(removed=1, kept=0, failed=0)
+            # Whole, and somebody may have read it.
+            assert below(seaweedfs, bucket, key) == {names[0].removeprefix(f"{key}/"): len(data)}
+        else:
+            again = other.patch(url, 0, data) if ask == "PATCH again" else None
+            assert again is None or (again.status, again.offset) == (409, len(data))
+            assert other.patch(url, len(data), b"").offset == len(data)
+            assert heard == names
+            assert the_object(seaweedfs, bucket, key) == data
+            assert_only_records(seaweedfs, bucket, key)
+    assert uploads_below(seaweedfs, bucket, key) == []
+
+
+@pytest.mark.parametrize("options", [{}, ONCE])
+def test_what_another_has_written_is_not_taken_for_ones_own(
+    seaweedfs: Server, proxy: Proxy, proxied: Server, bucket: str, key: str, options: dict[str, Any]
+) -> None:
+    chosen = {"naming": ONCE["naming"], **options}
+    with serving(proxied, bucket, key, config_kwargs=TWICE, **chosen) as client:
+        url = client.create(5)
+        proxy.inject("PutObject", DOWN, times=2, where=is_object)
+        assert client.patch(url, 0, b"small").status == 503
+        assert len(proxy.injected) == 2
+        name = f"{key}/same.txt"
+        # As many bytes; under a condition even the same ones.
+        body = b"small" if options else b"other"
+        seaweedfs.client().put_object(Bucket=bucket, Key=name, Body=body)
+        assert client.offset(url) == 0
+        assert client.patch(url, 0, b"small").status == (403 if options else 204)
+        assert content(seaweedfs, bucket, name) == b"small"
+        assert client.delete(url).status == 204
+    assert below(seaweedfs, bucket, key) == ({"same.txt": 5} if options else {})
+
+
+@pytest.mark.parametrize("body", [b"small", b"SMALL"])
+def test_what_comes_late_of_an_earlier_attempt_is_ones_own_if_it_is_the_same(
+    seaweedfs: Server, proxied: Server, proxy: Proxy, bucket: str, key: str, body: bytes
+) -> None:
+    with serving(proxied, bucket, key, config_kwargs=TWICE, **ONCE) as client:
+        url = client.create(5)
+        proxy.inject("PutObject", DOWN, times=2, where=is_object)
+        assert client.patch(url, 0, b"small").status == 503
+        (record,) = below(seaweedfs, bucket, key)
+        written = json.loads(content(seaweedfs, bucket, f"{key}/{record}"))
+        writer_id = json.loads(written["checkpoint"])["writer_id"]
+        # As the store may carry out what it was asked, after the client has given up.
+        late = partial(
+            seaweedfs.client().put_object,
+            Bucket=bucket,
+            Key=f"{key}/same.txt",
+            Body=body,
+            ChecksumAlgorithm="CRC64NVME",
+            Metadata={"s3stream-writer": writer_id},
+        )
+        proxy.inject("PutObject", Meanwhile(late), where=is_object)
+        assert client.patch(url, 0, b"small").status == 403
+        assert len(proxy.injected) == 3
+        assert client.offset(url) == (5 if body == b"small" else 0)
+    assert the_object(seaweedfs, bucket, key) == body
+    assert_only_records(seaweedfs, bucket, key)
+
+
+def test_where_nobody_can_look_nothing_is_said(
+    seaweedfs: Server, proxy: Proxy, bucket: str, key: str, client: Client
+) -> None:
+    url = client.create(5)
+    lose_the_end(proxy, b"small")
+    assert client.patch(url, 0, b"small").status == 503
+    assert_lost(proxy)
+    proxy.inject("HeadObject", DOWN, times=6)
+    assert client.head(url).status == 423
+    assert client.patch(url, 0, b"small").status == 503
+    assert client.delete(url).status == 503
+    assert [exchange.operation for _, exchange in proxy.injected].count("HeadObject") == 6
+    # Who may not look takes it for not there, and writes it once more.
+    refuse = Answer(403, "AccessDenied")
+    proxy.inject("HeadObject", refuse, times=None)
+    assert client.offset(url) == 0
+    assert client.patch(url, 0, b"small").offset == 5
+    assert [fault for fault, _ in proxy.injected].count(refuse) >= 2
+    assert the_object(seaweedfs, bucket, key) == b"small"
 
 
 def test_who_asks_while_the_end_is_written_down_hears_where_it_stands(
@@ -157,11 +293,9 @@ def test_an_upload_that_has_ended_takes_no_more(
     data = bytes_of(2 * PART)
     url = client.create()
     assert client.patch(url, 0, data).offset == len(data)
-    fail = partial(proxy.inject, "PutObject", DOWN, times=None, where=is_record)
-    proxy.inject("CompleteMultipartUpload", Meanwhile(fail))
+    lose_the_end(proxy, data)
     assert client.patch(url, len(data), b"", Upload_Length=str(len(data))).status == 503
-    assert DOWN in [fault for fault, _ in proxy.injected]
-    proxy.clear()
+    assert_lost(proxy)
     # Its length was said, and that is written down nowhere.
     assert client.patch(url, len(data), b"more").status == 413
     assert client.offset(url) == len(data)
@@ -341,6 +475,21 @@ def test_a_creation_with_bytes_that_fails_leaves_nothing(
     assert reply.status == (460 if how == "checksum" else 503)
     assert "location" not in reply.headers
     assert bool(proxy.injected) == (how == "the store")
+    assert below(seaweedfs, bucket, key) == {}
+    assert uploads_below(seaweedfs, bucket, key) == []
+
+
+@pytest.mark.parametrize("data", [b"small", DATA])
+def test_a_creation_whose_end_is_not_written_down_leaves_nothing(
+    seaweedfs: Server, proxy: Proxy, bucket: str, key: str, client: Client, data: bytes
+) -> None:
+    # Of both times that it is tried. Then the store takes what it is asked again.
+    fail = partial(proxy.inject, "PutObject", DOWN, times=4, where=is_record)
+    when_published(proxy, data, fail)
+    reply = client.request("POST", "", data, OCTETS, Upload_Length=str(len(data)))
+    assert reply.status == 503
+    assert "location" not in reply.headers
+    assert [fault for fault, _ in proxy.injected].count(DOWN) == 4
     assert below(seaweedfs, bucket, key) == {}
     assert uploads_below(seaweedfs, bucket, key) == []
 

@@ -30,7 +30,7 @@ from s3stream.tus.protocol import (
     patch_of,
 )
 from s3stream.tus.ranges import plan
-from s3stream.tus.record import Kind, Record, Status, name_of
+from s3stream.tus.record import Kind, Record, Status, Whole, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -401,6 +401,7 @@ CHECKPOINT = Checkpoint(
         Record("k", None, "", Kind.WHOLE, "", None),
         Record("k", 0, "a YQ==", Kind.PARTIAL, "partial", 12.5, turn=3),
         Record("k", 9, "", Kind.WHOLE, "", 1.0, Status.OPEN, CHECKPOINT),
+        Record("k", 9, "", Kind.WHOLE, "", 1.0, whole=Whole(9, '"e"', 7)),
         Record("k", 9, "", Kind.FINAL, "final;x", 1.0, Status.FINISHED, None, '"e"', "v", 4),
     ],
 )
@@ -419,7 +420,17 @@ def test_what_a_record_says() -> None:
     assert Record("k", 9, "", Kind.WHOLE, "", None, Status.FINISHED).offset == 9
 
 
-@pytest.mark.parametrize("change", [{"version": 2}, {"format": "x"}, {"kind": "y"}, {"key": None}])
+def test_records_of_earlier_servers_are_read() -> None:
+    record = Record("k", 9, "", Kind.WHOLE, "", None)
+    written = json.loads(record.to_json())
+    del written["whole"]
+    assert Record.from_json(json.dumps(written)) == record
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"version": 2}, {"format": "x"}, {"kind": "y"}, {"key": None}, {"whole": [1, "e"]}],
+)
 def test_what_is_no_record_is_an_error(change: dict[str, Any]) -> None:
     written = json.loads(Record("k", 9, "", Kind.WHOLE, "", None).to_json())
     if change == {"key": None}:

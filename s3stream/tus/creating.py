@@ -23,9 +23,10 @@ from .ledger import Ledger
 from .protocol import OFFSET, Creation, Patch, Refused, checksum_of, creation_of
 from .record import Kind, Record, Status, name_of
 from .shelf import Held
+from .standing import options_for
 from .sweeping import remove
 from .work import Work, described, expires
-from .writing import Writing, options_for
+from .writing import Writing
 
 
 class Creating:

@@ -36,9 +36,10 @@ from .protocol import (
 )
 from .record import Kind, Record, Status, name_of
 from .shelf import Held
+from .standing import is_gone, offset_of
 from .sweeping import remove
 from .work import Work, expires
-from .writing import Writing, is_gone, offset_of, refuse_if_over
+from .writing import Writing, refuse_if_over
 
 Answer = Callable[[Request], Awaitable[Response]]
 
