@@ -12,6 +12,7 @@ from .copying import Copies
 from .facets import Facets
 from .failures import is_not_allowed, is_refusal, is_upload_gone
 from .locks import Claim, LockObject, parameters_beside
+from .making import PartMaker, make
 from .objects import Objects, Version, listed
 from .parameters import Parameters
 from .place import Place
@@ -33,6 +34,7 @@ __all__ = [
     "Objects",
     "Origin",
     "Parameters",
+    "PartMaker",
     "Place",
     "Range",
     "Reader",
@@ -48,5 +50,6 @@ __all__ = [
     "is_upload_gone",
     "listed",
     "look_at_predecessor",
+    "make",
     "parameters_beside",
 ]
