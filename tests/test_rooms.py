@@ -67,7 +67,8 @@ ROOMS = {
     "endings": Room("", "atexit os signal sys threading time warnings weakref"),
     # boto3; its modules may import each other
     "store": Room(
-        "checksums errors meter options pace parts predecessor profiles regions state waiting",
+        "checksums errors meter options pace parts predecessor profiles regions sender state"
+        " waiting",
         "boto3 botocore email.utils logging mimetypes mmap threading time urllib urllib3 warnings"
         " weakref",
     ),
@@ -146,7 +147,7 @@ ROOMS = {
     ),
     "tus": Room(
         "beside checkpoint checksums errors fs heartbeat keeping lock memory options parts resuming"
-        " state store writer",
+        " state store waiting writer",
         "asyncio concurrent.futures email.utils logging secrets starlette threading time"
         " urllib.parse",
     ),

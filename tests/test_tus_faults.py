@@ -17,7 +17,7 @@ from s3stream.tus.protocol import Patch
 from s3stream.tus.record import Kind, Record
 from s3stream.tus.sweeping import Swept, sweep
 from s3stream.tus.writing import Writing
-from tests.faults import Answer, Hold, LoseAnswer, Meanwhile
+from tests.faults import Answer, ChangeAnswer, CutAnswer, Hold, LoseAnswer, Meanwhile
 from tests.looking import bytes_of, content
 from tests.test_tus import PART, part_of, the_object
 from tests.tus import (
@@ -37,6 +37,7 @@ from tests.tus import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from s3stream.tus import Upload
     from tests.proxy import Proxy
     from tests.servers import Server
     from tests.tus import Client
@@ -376,6 +377,24 @@ def test_lost_answers_show_nowhere(
     assert_only_records(seaweedfs, bucket, key)
 
 
+def test_a_tail_is_read_in_one_request_which_goes_on_where_it_breaks_off(
+    seaweedfs: Server, proxy: Proxy, bucket: str, key: str, client: Client
+) -> None:
+    data = DATA[: PART - 1]
+    url = client.create(len(DATA))
+    assert client.patch(url, 0, data).offset == len(data)
+    cut = CutAnswer(1_000_000)
+    proxy.inject("GetObject", cut, where=lambda x: "-tail-" in x.path)
+    client.send(url, DATA, len(DATA), len(data))
+    assert cut in [fault for fault, _ in proxy.injected]
+    asked = [x.request_headers["range"] for x in proxy.of("GetObject") if "-tail-" in x.path]
+    assert len(asked) == 2
+    begun, behind = [int(said.removeprefix("bytes=").partition("-")[0]) for said in asked]
+    assert (begun, behind > 500_000) == (0, True)
+    assert the_object(seaweedfs, bucket, key) == DATA
+    assert_only_records(seaweedfs, bucket, key)
+
+
 def test_a_tail_that_is_gone_takes_no_more_with_it(
     seaweedfs: Server, bucket: str, key: str, client: Client
 ) -> None:
@@ -507,6 +526,120 @@ def test_a_concatenation_that_fails_leaves_its_parts_alone(
     assert uploads_below(seaweedfs, bucket, key) == []
     assert client.join(urls).status == 201
     assert the_object(seaweedfs, bucket, key) == DATA + b"end"
+
+
+class Joins:
+    """A server at which uploads are joined, and what its own code hears."""
+
+    def __init__(self) -> None:
+        self.urls: list[str] = []
+        self.heard: list[str | None] = []
+
+    async def before_create(self, upload: Upload) -> None:
+        self.urls.append(f"/files/{upload.id}")
+
+    async def after_finish(self, upload: Upload) -> None:
+        self.heard.append(upload.key)
+
+    def options(self) -> dict[str, Any]:
+        hooks = {"before_create": self.before_create, "after_finish": self.after_finish}
+        return {"config_kwargs": TWICE, **hooks}
+
+
+@pytest.mark.parametrize("data", [b"small", DATA])
+def test_a_concatenation_whose_end_is_not_written_down_leaves_its_parts_alone(
+    seaweedfs: Server, proxy: Proxy, bucket: str, key: str, client: Client, data: bytes
+) -> None:
+    urls = [part_of(client, data), part_of(client, b"end")]
+    there = below(seaweedfs, bucket, key)
+    fail = partial(proxy.inject, "PutObject", DOWN, times=4, where=is_record)
+    when_published(proxy, data, fail)
+    assert client.join(urls).status == 503
+    assert [fault for fault, _ in proxy.injected].count(DOWN) == 4
+    assert below(seaweedfs, bucket, key) == there
+    assert uploads_below(seaweedfs, bucket, key) == []
+    assert client.join(urls).status == 201
+    assert the_object(seaweedfs, bucket, key) == data + b"end"
+
+
+@pytest.mark.parametrize(("data", "options"), [(b"small", {}), (DATA, ONCE)])
+@pytest.mark.parametrize("ask", ["HEAD", "DELETE"])
+def test_whoever_comes_next_finds_what_was_joined_unheard_of(
+    seaweedfs: Server,
+    proxied: Server,
+    proxy: Proxy,
+    bucket: str,
+    key: str,
+    data: bytes,
+    options: dict[str, Any],
+    ask: str,
+) -> None:
+    joins = Joins()
+    with serving(proxied, bucket, key, **joins.options(), **options) as client:
+        parts = [part_of(client, data), part_of(client, b"end")]
+        # As if the server had died: nor can it remove what it has made.
+        proxy.inject("DeleteObject", DOWN, times=None, where=is_object)
+        lose_the_end(proxy, data)
+        assert client.join(parts).status == 503
+        assert_lost(proxy)
+        assert joins.heard == []
+        (name,) = finished(seaweedfs, bucket, key)
+        url = joins.urls[-1]
+        assert client.patch(url, 0, b"x").status == 403
+        if ask == "DELETE":
+            assert client.delete(url).status == 204
+            assert finished(seaweedfs, bucket, key) == []
+            return
+        for _ in range(2):
+            head = client.head(url)
+            assert (head.status, head.offset) == (200, len(data) + 3)
+        assert joins.heard == [name]
+        for part in parts:
+            assert client.delete(part).status == 204
+    assert the_object(seaweedfs, bucket, key) == data + b"end"
+    assert_only_records(seaweedfs, bucket, key)
+
+
+def test_parts_are_copied_side_by_side_and_nobody_interferes(
+    seaweedfs: Server, proxied: Server, proxy: Proxy, bucket: str, key: str
+) -> None:
+    joins = Joins()
+    with (
+        serving(proxied, bucket, key, **joins.options()) as client,
+        serving(seaweedfs, bucket, key) as other,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        parts = [part_of(client, DATA) for _ in range(3)]
+        hold = Hold()
+        proxy.inject("UploadPartCopy", hold)
+        joining = pool.submit(client.join, parts)
+        try:
+            proxy.wait_for("UploadPartCopy", 3, timeout=SECONDS)
+            # Which is not there yet, and has no offset therefore.
+            head = other.head(joins.urls[-1])
+            assert (head.status, "upload-offset" in head.headers) == (200, False)
+            assert other.delete(joins.urls[-1]).status == 423
+        finally:
+            hold.event.set()
+        assert joining.result().status == 201
+        assert joins.heard == finished(seaweedfs, bucket, key)
+    assert hold in [fault for fault, _ in proxy.injected]
+    assert the_object(seaweedfs, bucket, key) == 3 * DATA
+    assert not [name for name in below(seaweedfs, bucket, key) if name.endswith(".lock")]
+    assert uploads_below(seaweedfs, bucket, key) == []
+
+
+def test_a_part_that_is_another_by_now_makes_no_torn_object(
+    seaweedfs: Server, proxy: Proxy, bucket: str, key: str, client: Client
+) -> None:
+    urls = [part_of(client, b"12"), part_of(client, b"345")]
+    there = below(seaweedfs, bucket, key)
+    # As of a store that does not heed If-Match.
+    shorter = ChangeAnswer(rb"(?i)content-length: 3((?s:.*))345", rb"content-length: 2\g<1>34")
+    proxy.inject("GetObject", shorter, where=lambda x: "/parts/" in x.path, skip=1)
+    assert client.join(urls).status == 503
+    assert shorter in [fault for fault, _ in proxy.injected]
+    assert below(seaweedfs, bucket, key) == there
 
 
 # -- sweeps
