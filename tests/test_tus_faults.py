@@ -711,14 +711,16 @@ def test_a_sweep_reads_no_record_that_cannot_have_expired(
     seaweedfs: Server, proxied: Server, proxy: Proxy, bucket: str, key: str
 ) -> None:
     with serving(seaweedfs, bucket, key) as client:
-        client.create(10)
+        for size in (0, 3, 10):
+            for said in ({}, {"Upload_Concat": "partial"}):
+                client.patch(client.create(10, None, **said), 0, b"x" * size)
     shelf = open_shelf(bucket, f"{key}/", **proxied.storage_options())
     now = datetime.now(timezone.utc)
-    assert sweep(shelf, now, timedelta(days=7)) == Swept(removed=0, kept=1, failed=0)
-    assert proxy.count("GetObject") == 0
+    assert sweep(shelf, now, timedelta(days=7)) == Swept(removed=0, kept=6, failed=0)
+    assert [exchange.operation for exchange in proxy.log] == ["ListObjectsV2"]
     assert sweep(shelf, now, stop=lambda: True) == Swept(removed=0, kept=0, failed=0)
-    assert sweep(shelf, now) == Swept(removed=0, kept=1, failed=0)
-    assert proxy.count("GetObject") == 1
+    assert sweep(shelf, now) == Swept(removed=0, kept=6, failed=0)
+    assert proxy.count("GetObject") == 6
 
 
 def test_an_upload_counts_from_when_it_was_last_written_to(
