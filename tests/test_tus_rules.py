@@ -19,6 +19,7 @@ from s3stream.tus.protocol import (
     Creation,
     Patch,
     Refused,
+    check_once,
     check_version,
     checksum_of,
     conflict,
@@ -60,6 +61,13 @@ def test_another_version_is_refused() -> None:
         with refused(412) as caught:
             check_version(headers)
         assert caught.value.headers == {"Tus-Version": "1.0.0"}
+
+
+def test_what_counts_once_is_said_once() -> None:
+    check_once(["host", "upload-length", "x-forwarded-for", "x-forwarded-for", "upload-metadata"])
+    for name in ("upload-length", "upload-metadata", "content-type", "tus-resumable"):
+        with refused(400, f"^{name.title()}: it is there twice"):
+            check_once(["host", name, "x", name])
 
 
 def test_a_method_may_stand_in_a_header() -> None:
@@ -176,6 +184,9 @@ def test_what_a_patch_says() -> None:
         (Patch(4, 0, 10, None), 10, 6),
         (Patch(4, 0, 10, None), None, 6),
         (Patch(4, None, None, None), None, MAX - 4),
+        # Behind the end: the offset is what is wrong, and is told.
+        (Patch(11, 3, None, None), 10, 0),
+        (Patch(MAX + 1, 3, None, None), None, 0),
     ],
 )
 def test_how_much_a_patch_may_bring(patch: Patch, length: int | None, left: int) -> None:

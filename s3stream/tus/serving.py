@@ -30,6 +30,7 @@ from .protocol import (
     VERSION,
     Patch,
     Refused,
+    check_once,
     check_version,
     is_id,
     method_of,
@@ -74,6 +75,7 @@ class Serving:
     async def _answer(self, request: Request, methods: Mapping[str, Answer]) -> Response:
         method = request.method
         try:
+            check_once(request.headers.keys())
             method = method_of(method, request.headers)
             if method not in methods:
                 allowed = ", ".join(methods)

@@ -34,6 +34,9 @@ class Swept:
     kept: int
     failed: int
 
+    def __str__(self) -> str:
+        return f"{self.removed} removed, {self.kept} kept, {self.failed} failed"
+
 
 def sweep(
     shelf: Shelf,
