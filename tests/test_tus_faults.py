@@ -14,7 +14,7 @@ import pytest
 
 from s3stream.tus.app import open_shelf
 from s3stream.tus.protocol import Patch
-from s3stream.tus.record import Kind, Record
+from s3stream.tus.record import Kind, Record, name_of
 from s3stream.tus.sweeping import Swept, sweep
 from s3stream.tus.writing import Writing
 from tests.faults import Answer, ChangeAnswer, CutAnswer, Hold, LoseAnswer, Meanwhile
@@ -629,6 +629,23 @@ def test_parts_are_copied_side_by_side_and_nobody_interferes(
     assert uploads_below(seaweedfs, bucket, key) == []
 
 
+ANOTHER = "Upload-Concat: one of the parts is another by now\n"
+
+
+@pytest.mark.parametrize("data", [b"345", DATA])
+def test_a_part_that_was_replaced_at_the_store_is_not_joined(
+    seaweedfs: Server, bucket: str, key: str, client: Client, data: bytes
+) -> None:
+    urls = [part_of(client, b"12"), part_of(client, data)]
+    part = f"{key}/.s3stream-tus/parts/{name_of(urls[1].rpartition('/')[2])}"
+    seaweedfs.client().put_object(Bucket=bucket, Key=part, Body=data[::-1])
+    there = below(seaweedfs, bucket, key)
+    reply = client.join(urls)
+    assert (reply.status, reply.sentence) == (400, ANOTHER)
+    assert below(seaweedfs, bucket, key) == there
+    assert uploads_below(seaweedfs, bucket, key) == []
+
+
 def test_a_part_that_is_another_by_now_makes_no_torn_object(
     seaweedfs: Server, proxy: Proxy, bucket: str, key: str, client: Client
 ) -> None:
@@ -637,7 +654,8 @@ def test_a_part_that_is_another_by_now_makes_no_torn_object(
     # As of a store that does not heed If-Match.
     shorter = ChangeAnswer(rb"(?i)content-length: 3((?s:.*))345", rb"content-length: 2\g<1>34")
     proxy.inject("GetObject", shorter, where=lambda x: "/parts/" in x.path, skip=1)
-    assert client.join(urls).status == 503
+    reply = client.join(urls)
+    assert (reply.status, reply.sentence) == (400, ANOTHER)
     assert shorter in [fault for fault, _ in proxy.injected]
     assert below(seaweedfs, bucket, key) == there
 

@@ -6,11 +6,12 @@ Does what `ranges` has planned, several parts at once. Must not know requests.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
 from ..checkpoint import CHECKPOINTED, Checkpoint
-from ..errors import IntegrityError
+from ..errors import PreconditionError
 from ..memory import Memory
 from ..options import GiB, WriteOptions
 from ..parts import Buffer
@@ -18,6 +19,7 @@ from ..state import Receipt, UploadResult
 from ..store import Objects, Target, make
 from ..waiting import Cancellation
 from .ledger import Ledger
+from .protocol import Refused
 from .ranges import Piece, Range, plan
 from .shelf import Shelf
 
@@ -81,7 +83,8 @@ class Joining:
         (piece,) = pieces
         body = self._memory.take(piece.size, piece.size)
         try:
-            self._fetch(piece, memoryview(body))
+            with _replaced_is_refused():
+                self._fetch(piece, memoryview(body))
             return self._put_body(body, ledger)
         finally:
             self._memory.give_back(body)
@@ -92,21 +95,23 @@ class Joining:
         return self._target.put(body)
 
     def _made(self, piece: Piece, upload_id: str, number: int) -> Receipt:
-        if piece.copied:
-            (part,) = piece.ranges
-            source = self._sources[part.source]
-            # Some stores take no range for an object of less than 5 MiB, and all of it needs none.
-            byte_range = None if part.size == source.size else (part.start, part.end)
-            where = (self._shelf.bucket, source.key)
-            return self._target.copy_part(
-                upload_id, number, where, source.etag, byte_range, part.size
-            )
-        body = self._memory.take(piece.size, piece.size)
-        try:
-            self._fetch(piece, memoryview(body))
-            return self._target.upload_part(upload_id, number, body)
-        finally:
-            self._memory.give_back(body)
+        with _replaced_is_refused():
+            if piece.copied:
+                return self._copied(piece, upload_id, number)
+            body = self._memory.take(piece.size, piece.size)
+            try:
+                self._fetch(piece, memoryview(body))
+                return self._target.upload_part(upload_id, number, body)
+            finally:
+                self._memory.give_back(body)
+
+    def _copied(self, piece: Piece, upload_id: str, number: int) -> Receipt:
+        (part,) = piece.ranges
+        source = self._sources[part.source]
+        # Some stores take no range for an object of less than 5 MiB, and all of it needs none.
+        byte_range = None if part.size == source.size else (part.start, part.end)
+        where = (self._shelf.bucket, source.key)
+        return self._target.copy_part(upload_id, number, where, source.etag, byte_range, part.size)
 
     def _fetch(self, piece: Piece, into: memoryview) -> None:
         at = 0
@@ -119,11 +124,7 @@ class Joining:
                     at += len(data)
                 if at != end:
                     # Not every store heeds the condition that the ETag is still the same.
-                    raise IntegrityError(
-                        "one of the parts has not the bytes that were counted",
-                        bucket=self._shelf.bucket,
-                        key=self._sources[part.source].key,
-                    )
+                    raise _replaced()
 
     def _pieces_of(self, part: Range) -> Iterator[bytes]:
         source = self._sources[part.source]
@@ -135,3 +136,15 @@ class Joining:
         writer_id = self._target.origin.writer_id
         target = self._target
         return Checkpoint(target.bucket, target.key, upload_id, writer_id, options, tuple(receipts))
+
+
+@contextmanager
+def _replaced_is_refused() -> Iterator[None]:
+    try:
+        yield
+    except PreconditionError as error:
+        raise _replaced() from error
+
+
+def _replaced() -> Refused:
+    return Refused(400, "Upload-Concat: one of the parts is another by now")
