@@ -139,17 +139,26 @@ def test_an_end_that_cannot_be_written_down_is_no_success_and_is_found_again(
 ONCE: dict[str, Any] = {"naming": lambda upload: "same.txt", "if_none_match": "*"}
 
 
-@pytest.mark.parametrize(("data", "options"), [(b"small", ONCE), (DATA, {})])
-@pytest.mark.parametrize("ask", ["PATCH", "PATCH again", "DELETE", "sweep"])
+@pytest.mark.parametrize(
+    ("ask", "data", "options"),
+    [
+        ("PATCH", b"small", ONCE),
+        ("PATCH again", b"small", ONCE),
+        ("DELETE", b"small", ONCE),
+        ("sweep", b"small", {}),
+        ("PATCH again", DATA, {}),
+        ("DELETE", DATA, {}),
+    ],
+)
 def test_whoever_comes_next_finds_what_was_published_unheard_of(
     seaweedfs: Server,
     proxied: Server,
     proxy: Proxy,
     bucket: str,
     key: str,
+    ask: str,
     data: bytes,
     options: dict[str, Any],
-    ask: str,
 ) -> None:
     heard = []
 
