@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import uuid
 from contextlib import ExitStack
 from dataclasses import replace
@@ -39,6 +40,10 @@ def pytest_configure() -> None:
         os.environ[name] = os.devnull
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
+    # A process inherits what is ignored: under nohup SIGHUP is, and SIGINT behind a shell's `&`.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def asked_stores() -> list[str]:
