@@ -19,6 +19,7 @@ from s3stream.tus.protocol import (
     Creation,
     Patch,
     Refused,
+    check_once,
     check_version,
     checksum_of,
     conflict,
@@ -30,7 +31,7 @@ from s3stream.tus.protocol import (
     patch_of,
 )
 from s3stream.tus.ranges import plan
-from s3stream.tus.record import Kind, Record, Status, name_of
+from s3stream.tus.record import Kind, Record, Status, Whole, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,6 +61,13 @@ def test_another_version_is_refused() -> None:
         with refused(412) as caught:
             check_version(headers)
         assert caught.value.headers == {"Tus-Version": "1.0.0"}
+
+
+def test_what_counts_once_is_said_once() -> None:
+    check_once(["host", "upload-length", "x-forwarded-for", "x-forwarded-for", "upload-metadata"])
+    for name in ("upload-length", "upload-metadata", "content-type", "tus-resumable"):
+        with refused(400, f"^{name.title()}: it is there twice"):
+            check_once(["host", name, "x", name])
 
 
 def test_a_method_may_stand_in_a_header() -> None:
@@ -176,6 +184,9 @@ def test_what_a_patch_says() -> None:
         (Patch(4, 0, 10, None), 10, 6),
         (Patch(4, 0, 10, None), None, 6),
         (Patch(4, None, None, None), None, MAX - 4),
+        # Behind the end: the offset is what is wrong, and is told.
+        (Patch(11, 3, None, None), 10, 0),
+        (Patch(MAX + 1, 3, None, None), None, 0),
     ],
 )
 def test_how_much_a_patch_may_bring(patch: Patch, length: int | None, left: int) -> None:
@@ -401,6 +412,7 @@ CHECKPOINT = Checkpoint(
         Record("k", None, "", Kind.WHOLE, "", None),
         Record("k", 0, "a YQ==", Kind.PARTIAL, "partial", 12.5, turn=3),
         Record("k", 9, "", Kind.WHOLE, "", 1.0, Status.OPEN, CHECKPOINT),
+        Record("k", 9, "", Kind.WHOLE, "", 1.0, whole=Whole(9, '"e"', 7)),
         Record("k", 9, "", Kind.FINAL, "final;x", 1.0, Status.FINISHED, None, '"e"', "v", 4),
     ],
 )
@@ -419,7 +431,17 @@ def test_what_a_record_says() -> None:
     assert Record("k", 9, "", Kind.WHOLE, "", None, Status.FINISHED).offset == 9
 
 
-@pytest.mark.parametrize("change", [{"version": 2}, {"format": "x"}, {"kind": "y"}, {"key": None}])
+def test_records_of_earlier_servers_are_read() -> None:
+    record = Record("k", 9, "", Kind.WHOLE, "", None)
+    written = json.loads(record.to_json())
+    del written["whole"]
+    assert Record.from_json(json.dumps(written)) == record
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"version": 2}, {"format": "x"}, {"kind": "y"}, {"key": None}, {"whole": [1, "e"]}],
+)
 def test_what_is_no_record_is_an_error(change: dict[str, Any]) -> None:
     written = json.loads(Record("k", 9, "", Kind.WHOLE, "", None).to_json())
     if change == {"key": None}:
