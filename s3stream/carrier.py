@@ -154,6 +154,7 @@ class Carrier:
         """Publish the object in one call."""
         if self._guard is not None:
             self._guard.allow()
+            self._guard.announce(self.checkpoint(), whole.body)
         self.memory.lend(
             whole.body,
             lambda: self.target.put(whole.body),

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from .beside import Tails
 from .checkpoint import Checkpoint
+from .parts import Buffer
 
 
 class Guard(Protocol):
@@ -26,6 +27,9 @@ class Guard(Protocol):
 
     def forget(self) -> None:
         """Nothing was begun: leave nothing written down."""
+
+    def announce(self, checkpoint: Checkpoint, body: Buffer) -> None:
+        """The object is about to be written in one call: by this it could be known again."""
 
     def is_noted(self) -> bool:
         """Whether anybody could find the upload again."""

@@ -116,9 +116,9 @@ def _taken_up(
     bucket, key = checkpoint.bucket, checkpoint.key
     keeper.take_up(checkpoint)
     seen = look(fs.client, checkpoint, options)
-    start: Checkpoint | None = checkpoint
-    if not isinstance(seen, UploadResult):
-        start = seen if seen.upload_id else None
+    # Where nothing is left of it the writer's id is: what it has published without hearing of it
+    # can be known by that.
+    start = checkpoint if isinstance(seen, UploadResult) else seen
     raw = fs._make_writer(bucket, key, options, keeper=keeper, callback=callback, start=start)
     if isinstance(seen, UploadResult):
         raw._transfer.found(seen)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.servers import Server
 
 PART = 5 << 20
-DATA = bytes_of(2 * PART + 1)
+DATA = bytes_of(PART + 1)
 FEW_ATTEMPTS = {"retries": {"mode": "standard", "total_max_attempts": 2}}
 BUSY = Answer(503, "SlowDown")
 DENIED = Answer(403, "AccessDenied")

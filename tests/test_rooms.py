@@ -72,7 +72,8 @@ ROOMS = {
     "together": Room("endings errors pace sender waiting", "threading"),
     # boto3; its modules may import each other
     "store": Room(
-        "checksums errors meter options pace parts predecessor profiles regions state waiting",
+        "checksums errors meter options pace parts predecessor profiles regions sender state"
+        " waiting",
         "boto3 botocore email.utils io logging mimetypes mmap os threading time urllib urllib3"
         " warnings"
         " weakref",
@@ -82,14 +83,14 @@ ROOMS = {
     "lock": Room("errors heartbeat options store waiting", "logging os platform threading time"),
     "beside": Room("checkpoint checksums errors options parts store"),
     "keeping": Room(
-        "beside checkpoint endings errors journal lock manifest options state store",
+        "beside checkpoint endings errors journal lock manifest options parts state store",
         "logging threading warnings",
     ),
     # shell
     "cleanup": Room("endings errors sender store", "threading warnings"),
     "discarding": Room("cleanup errors prepared"),
     "oneway": Room("", "io"),
-    "guard": Room("beside checkpoint"),
+    "guard": Room("beside checkpoint parts"),
     "carrier": Room(
         "beside checkpoint errors guard memory meter options parts predecessor prepared sender"
         " state store waiting"
@@ -162,8 +163,8 @@ ROOMS = {
         " uploads writer"
     ),
     "tus": Room(
-        "beside checkpoint errors fs heartbeat keeping lock memory options resuming state store"
-        " writer",
+        "beside checkpoint checksums errors fs heartbeat keeping lock memory options parts resuming"
+        " state store waiting writer",
         "asyncio concurrent.futures email.utils logging secrets starlette threading time"
         " urllib.parse",
     ),

@@ -22,6 +22,7 @@ from s3stream.tus.protocol import (
     Creation,
     Patch,
     Refused,
+    check_once,
     check_version,
     checksum_of,
     conflict,
@@ -33,7 +34,7 @@ from s3stream.tus.protocol import (
     patch_of,
 )
 from s3stream.tus.ranges import Piece, Range, plan
-from s3stream.tus.record import Kind, Record, Status, name_of
+from s3stream.tus.record import Kind, Record, Status, Whole, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,6 +68,13 @@ def test_another_version_is_refused() -> None:
         with refused(412, match) as caught:
             check_version(headers)
         assert caught.value.headers == {"Tus-Version": "1.0.0"}
+
+
+def test_what_counts_once_is_said_once() -> None:
+    check_once(["host", "upload-length", "x-forwarded-for", "x-forwarded-for", "upload-metadata"])
+    for name in ("upload-length", "upload-metadata", "content-type", "tus-resumable"):
+        with refused(400, f"^{name.title()}: it is there twice"):
+            check_once(["host", name, "x", name])
 
 
 def test_a_method_may_stand_in_a_header() -> None:
@@ -231,6 +239,9 @@ def test_who_comes_for_another_offset_is_told_the_right_one() -> None:
         (Patch(4, None, None, None), None, MAX - 4),
         (Patch(0, MAX, None, None), None, MAX),
         (Patch(4, 6, 10, None), None, 6),
+        # Behind the end: the offset is what is wrong, and is told.
+        (Patch(11, 3, None, None), 10, 0),
+        (Patch(MAX + 1, 3, None, None), None, 0),
     ],
 )
 def test_how_much_a_patch_may_bring(patch: Patch, length: int | None, left: int) -> None:
@@ -243,7 +254,7 @@ def test_how_much_a_patch_may_bring(patch: Patch, length: int | None, left: int)
         (Patch(4, 7, None, None), 10, 413, "more bytes than the 6 that are left"),
         (Patch(0, MAX + 1, None, None), None, 413, "more bytes than the 1,000 that are left"),
         (Patch(4, 0, 9, None), 10, 400, "it was said to be 10, and stays so"),
-        (Patch(4, 0, 3, None), None, 400, "Upload-Length: 4 bytes are there already"),
+        (Patch(4, 0, 3, None), None, 400, "Upload-Length: less than Upload-Offset"),
         (Patch(4, 7, 10, None), None, 413, "more bytes than the 6 that are left"),
     ],
 )
@@ -540,6 +551,7 @@ CHECKPOINT = Checkpoint(
         Record("k", None, "", Kind.WHOLE, "", None),
         Record("k", 0, "a YQ==", Kind.PARTIAL, "partial", 12.5, turn=3),
         Record("k", 9, "", Kind.WHOLE, "", 1.0, Status.OPEN, CHECKPOINT),
+        Record("k", 9, "", Kind.WHOLE, "", 1.0, whole=Whole(9, '"e"', 7)),
         Record("k", 9, "", Kind.FINAL, "final;x", 1.0, Status.FINISHED, None, '"e"', "v", 4),
     ],
 )
@@ -558,6 +570,13 @@ def test_what_a_record_says() -> None:
     assert Record("k", 9, "", Kind.WHOLE, "", None, Status.FINISHED).offset == 9
 
 
+def test_records_of_earlier_servers_are_read() -> None:
+    record = Record("k", 9, "", Kind.WHOLE, "", None)
+    written = json.loads(record.to_json())
+    del written["whole"]
+    assert Record.from_json(json.dumps(written)) == record
+
+
 def test_a_record_says_what_it_is_to_who_looks_into_the_bucket() -> None:
     written = json.loads(Record("k", 9, "a YQ==", Kind.PARTIAL, "partial", 1.5).to_json())
     assert written == {
@@ -574,6 +593,7 @@ def test_a_record_says_what_it_is_to_who_looks_into_the_bucket() -> None:
         "etag": None,
         "version_id": None,
         "turn": 0,
+        "whole": None,
     }
 
 
@@ -606,6 +626,7 @@ def changed(**changes: Any) -> str:
         (changed(status="y"), "a broken record of an upload: 'y' is not a valid Status"),
         (changed(checkpoint="{}"), "a broken record of an upload: not a checkpoint"),
         (changed(checkpoint=3), "a broken record of an upload: "),
+        (changed(whole=[1, "e"]), "a broken record of an upload: "),
         (without("key"), "a broken record of an upload: 'key'"),
         (without("checkpoint"), "a broken record of an upload: 'checkpoint'"),
     ],

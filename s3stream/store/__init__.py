@@ -9,11 +9,12 @@ from .buckets import Buckets
 from .calls import listen
 from .client import CONNECTION_OPTIONS, connect
 from .conditions import PUT
-from .copying import Copies, make_of_parts
+from .copying import Copies
 from .downloading import download
 from .facets import Facets
 from .failures import is_not_allowed, is_refusal, is_upload_gone
 from .locks import Claim, LockObject, parameters_beside
+from .making import PartMaker, make
 from .objects import Objects, Version, listed
 from .parameters import Parameters
 from .place import Place
@@ -35,6 +36,7 @@ __all__ = [
     "Objects",
     "Origin",
     "Parameters",
+    "PartMaker",
     "Place",
     "Range",
     "Reader",
@@ -53,6 +55,6 @@ __all__ = [
     "listed",
     "listen",
     "look_at_predecessor",
-    "make_of_parts",
+    "make",
     "parameters_beside",
 ]

@@ -245,6 +245,15 @@ class Target(Addressed):
         head = self._proof.find(self._look, size=size, etag=etag, crc=crc, where=where, now=now)
         return None if head is None else self._result(head, head["ETag"], size, len(receipts), crc)
 
+    def find_whole(self, size: int, etag: str, crc: int | None) -> UploadResult | None:
+        """The object, when it is proved to be what a put of these bytes has made; looks once.
+
+        None when there is none, when it is another, and when nobody can tell.
+        """
+        with translated("cannot look at the object", **self._where(None)):
+            head = self._proof.is_there(self._look, size=size, etag=etag, crc=crc)
+        return None if head is None else self._result(head, head["ETag"], size, 0, crc)
+
     def abort(self, upload_id: str, *, hurried: bool = False) -> None:
         """Remove the upload and its parts, and see that they are gone.
 
