@@ -156,6 +156,36 @@ def test_what_is_no_glob_is_refused(what: str, globs: Any, said: str) -> None:
         Choice(**{what: globs})
 
 
+@pytest.mark.parametrize(
+    ("choice", "doubts"),
+    [
+        ({}, []),
+        ({"include": "*.csv"}, []),
+        (
+            {"include": ["*.csv", "*.tsv", "*"]},
+            ["include='*.tsv' matches none of the 2 names there"],
+        ),
+        ({"include": "x", "exclude": "*"}, ["include='x' matches none of the 2 names there"]),
+        ({"include": "*.csv", "exclude": "a*"}, ["exclude= leaves none of the 2 names there"]),
+        ({"exclude": "*"}, ["exclude= leaves none of the 2 names there"]),
+        ({"exclude": "a*"}, []),
+        ({"exclude": "b*"}, []),
+    ],
+)
+def test_globs_that_were_hardly_meant_so_are_told(
+    choice: dict[str, Any], doubts: list[str]
+) -> None:
+    chosen = Choice(**choice)
+    for name in ("a.csv", "b.txt"):
+        chosen.takes(name)
+    assert (chosen.seen, chosen.doubts()) == (2, doubts)
+
+
+def test_where_there_are_no_names_exclude_is_not_blamed() -> None:
+    assert Choice(exclude="*").doubts() == []
+    assert Choice(include="x").doubts() == ["include='x' matches none of the 0 names there"]
+
+
 SINCE = datetime(2026, 11, 28, 3, 0, tzinfo=timezone.utc)
 
 
