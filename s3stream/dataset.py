@@ -6,6 +6,9 @@ Must not know who has written them, nor how the store is asked.
 
 from __future__ import annotations
 
+import os
+import warnings
+import weakref
 from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any, NoReturn
@@ -13,6 +16,7 @@ from typing import Any, NoReturn
 from .errors import S3StreamError, UncertainError, UsageError, add_note, attach
 from .fs import S3StreamFileSystem, take_connection
 from .members import OPEN, Member, Members
+from .opened import first_foreign_line
 from .prepared import PreparedUpload
 from .state import Phase, UploadResult
 
@@ -32,6 +36,9 @@ class Dataset:
     receipt holds any), `max_concurrency` (uploads looked at, published or removed at once) and S3's
     own parameters, such as the SSE-C key that the files were written with. `client` is a boto3
     client. Raises `UsageError` before any request when one is wrong. Not for two threads at once.
+
+    One that ends with neither `complete()` nor `abort()`, forgotten or with its process, removes
+    nothing: a `RuntimeWarning` says what it leaves.
     """
 
     def __init__(
@@ -43,6 +50,8 @@ class Dataset:
     ) -> None:
         connection = take_connection(client, options)
         self._members = Members(S3StreamFileSystem(**connection, **options))
+        self._made_at = first_foreign_line()
+        self._unsaid = self._say_at_the_end()
         for receipt in receipts:
             self.add(receipt)
 
@@ -57,6 +66,8 @@ class Dataset:
         if not isinstance(given, PreparedUpload):
             raise UsageError(f"{receipt!r}: expected what prepare() of a file has returned")
         self._members.keep(receipt)
+        if not self._unsaid.alive:
+            self._unsaid = self._say_at_the_end()
         self._refuse_two_of(receipt.uri)
 
     def complete(self) -> list[UploadResult]:
@@ -72,6 +83,7 @@ class Dataset:
         and of what nobody knows. It may be called again then. `UsageError` for two uploads of one
         object, or one that was aborted, before anything is asked.
         """
+        self._unsaid.detach()
         try:
             return self._complete()
         except BaseException as error:
@@ -91,6 +103,7 @@ class Dataset:
         finds it out; `S3StreamError` when another process has published some, which are in
         `published` from then on.
         """
+        self._unsaid.detach()
         self._abort(list(self._members))
 
     def discard(self, receipt: PreparedUpload) -> None:
@@ -128,6 +141,7 @@ class Dataset:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._unsaid.detach()
         if error is not None:
             self._abort_because_of(error)
             return
@@ -147,6 +161,12 @@ class Dataset:
         raise TypeError(
             f"cannot pickle {self!r}: what is added to a copy would be lost; send what prepare()"
             " returns to the process that has the dataset"
+        )
+
+    def _say_at_the_end(self) -> weakref.finalize[[Members, str, int], Dataset]:
+        """Until somebody has asked for an end, whose outcome is said there."""
+        return weakref.finalize(
+            self, _warn_of_what_is_left, self._members, self._made_at, os.getpid()
         )
 
     def _complete(self) -> list[UploadResult]:
@@ -224,6 +244,18 @@ class Dataset:
             return
         for failed in self._members.remove(members):
             attach(error, failed)
+
+
+def _warn_of_what_is_left(members: Members, made_at: str, process: int) -> None:
+    left = [member.receipt.uri for member in members if member.phase in OPEN]
+    if left and process == os.getpid():  # a forked child leaves it to its parent
+        warnings.warn(
+            f"a Dataset (made at {made_at}) was neither completed nor aborted, and its"
+            f" {len(left):,} prepared uploads cost storage: {_listed(left)}; a Dataset of the same"
+            " receipts publishes or removes them",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
 
 def _described(member: Member) -> str:

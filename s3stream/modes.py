@@ -16,7 +16,8 @@ from fsspec.core import get_compression
 from .errors import UsageError
 
 # Fsspec registers these compressions only where their package is installed.
-_ENDINGS_OF_EXTRAS = {"zst": "zstandard", "lz4": "lz4", "snappy": "python-snappy"}
+_EXTRAS = {"zstd": "zstandard", "lz4": "lz4", "snappy": "python-snappy"}
+_ENDINGS_OF_EXTRAS = {"zst": "zstd", "lz4": "lz4", "snappy": "snappy"}
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,11 @@ def check_layers(
     else:
         _check_binary(buffering, encoding=encoding, errors=errors, newline=newline)
     if compression is not None and compression != "infer" and compression not in compr:
+        if compression in _EXTRAS:
+            raise UsageError(
+                f"compression={compression!r}: it needs the package {_EXTRAS[compression]}, which"
+                " is not installed"
+            )
         known = ", ".join(sorted(name for name in compr if name))
         raise UsageError(f"compression={compression!r}: expected 'infer' or one of {known}")
     chosen: str | None = get_compression(name, compression)
@@ -89,8 +95,9 @@ def check_layers(
         ending = name.rpartition(".")[2].lower()
         if ending in _ENDINGS_OF_EXTRAS:
             raise UsageError(
-                f"compression='infer': '.{ending}' needs the package {_ENDINGS_OF_EXTRAS[ending]},"
-                " which is not installed; compression=None writes it as it is"
+                f"compression='infer': '.{ending}' needs the package"
+                f" {_EXTRAS[_ENDINGS_OF_EXTRAS[ending]]}, which is not installed;"
+                " compression=None writes it as it is"
             )
     if chosen is not None:
         _check_compressed(mode, compression)

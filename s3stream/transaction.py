@@ -6,6 +6,7 @@ one short request a file. Must not know S3 nor how a file is written.
 
 from __future__ import annotations
 
+import itertools
 from types import TracebackType
 from typing import Any
 
@@ -23,12 +24,23 @@ from .errors import (
 )
 from .files import Writable
 
+# In the order of calls, whatever file system they are of. One step: several threads may ask.
+_calls = itertools.count()
+
 # After these an object of that name may be there.
 _UNKNOWN = (IntegrityError, UncertainError)
 
 
+def next_turn() -> int:
+    """The place of a call that opens files among all such calls."""
+    return next(_calls)
+
+
 class S3Transaction(Transaction):  # type: ignore[misc]  # fsspec has no types
     """The files opened for writing since it was started: all are published, or none is.
+
+    In the order of the calls that opened them; those of one call (`put`, `pipe`) in its own order,
+    whichever of its threads came first.
 
     Ending it publishes, whether the files were closed or not; leaving its `with` body by an
     exception discards. A file that was discarded on purpose is not part of it any more; one that
@@ -38,11 +50,21 @@ class S3Transaction(Transaction):  # type: ignore[misc]  # fsspec has no types
     fs: Any
     files: Any
 
+    def __init__(self, fs: Any, **kwargs: Any) -> None:
+        super().__init__(fs, **kwargs)
+        self._turns: dict[int, tuple[int, int]] = {}
+
     def start(self) -> None:
         """Begin; raises `UsageError` inside another one: whose end would publish a file?"""
         if self.fs._intrans:
             raise UsageError("there is a transaction of this file system already: end it first")
         super().start()
+        self._turns.clear()
+
+    def add(self, file: Writable, turn: tuple[int, int]) -> None:
+        """Take in a file: the turn of the call that has opened it, and its place in that."""
+        self._turns[id(file)] = turn
+        self.files.append(file)
 
     def __exit__(
         self,
@@ -76,8 +98,9 @@ class S3Transaction(Transaction):  # type: ignore[misc]  # fsspec has no types
 
     def _end(self) -> list[Writable]:
         """Take the files out; from here on the file system is in no transaction any more."""
-        files: list[Writable] = list(self.files)
+        files: list[Writable] = sorted(self.files, key=lambda file: self._turns[id(file)])
         self.files.clear()
+        self._turns.clear()
         if self.fs is not None:
             self.fs._intrans = False
             self.fs._transaction = None

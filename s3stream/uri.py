@@ -23,8 +23,14 @@ def split_path(path: str) -> tuple[str, str]:
     """Split `s3://bucket/key`, `s3stream://bucket/key` or `bucket/key` into bucket and key.
 
     An access point's ARN stands for a bucket: `s3://arn:aws:s3:…:accesspoint/name/key`. The key is
-    empty when there is none. Raises `UsageError` for another scheme, and for an ARN of none.
+    empty when there is none. Raises `UsageError` for another scheme, for an ARN of none, and for
+    what is no UTF-8, as the names of S3 are.
     """
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        # So Python shows bytes of an argument, or of a file's name, that are none.
+        raise UsageError(f"{path!r}: not UTF-8, which S3's names are: choose another") from None
     scheme, found, rest = path.partition("://")
     if not found or "/" in scheme:  # a key may hold "://"
         rest = path.lstrip("/")

@@ -181,6 +181,19 @@ class Hold(Fault):
 
 
 @dataclass(frozen=True)
+class HoldAnswer(Hold):
+    """The store does what it was asked, which sets `done`; it is answered when the event is set."""
+
+    done: threading.Event = field(default_factory=threading.Event)
+
+    def happen(self, connection: Connection) -> Iterator[bytes]:
+        answer = list(connection.forward(connection.body()))
+        self.done.set()
+        self.event.wait()
+        yield from answer
+
+
+@dataclass(frozen=True)
 class HoldInBody(Hold):
     """The store gets `after` bytes of the body or some more, and the rest when the event is set."""
 

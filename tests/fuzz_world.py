@@ -184,7 +184,7 @@ def settle() -> None:
     """Wait until no thread of ours runs."""
     for thread in threading.enumerate():
         if thread.name.startswith("s3stream"):
-            thread.join(30)
+            thread.join(120)
             assert not thread.is_alive(), thread.name
 
 

@@ -43,7 +43,7 @@ def wait_for_threads(key: str) -> None:
     """Until no thread works for this key any more: what was late has come to its end."""
     for thread in threading.enumerate():
         if thread.name.startswith("s3stream ") and thread.name.endswith(key):
-            thread.join(30)
+            thread.join(120)
             assert not thread.is_alive(), thread.name
 
 

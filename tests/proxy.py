@@ -296,7 +296,7 @@ class Proxy:
             return self._peaks[operation]
 
     def wait_for(
-        self, operation: str, count: int = 1, *, finished: bool = False, timeout: float = 30
+        self, operation: str, count: int = 1, *, finished: bool = False, timeout: float = 120
     ) -> None:
         """Block until so many requests of the operation have arrived (or have been finished)."""
 
@@ -308,13 +308,13 @@ class Proxy:
                 seen = ", ".join(x.operation for x in self._log) or "nothing"
                 raise TimeoutError(f"no {count} of {operation} in {timeout} s; seen: {seen}")
 
-    def wait_until_injected(self, fault: Fault, timeout: float = 60) -> None:
-        """Block until this very fault has taken a request."""
+    def wait_until_injected(self, fault: Fault, *, timeout: float = 120) -> None:
+        """Block until this very fault has happened to a request."""
         with self._changed:
-            happened = self._changed.wait_for(
-                lambda: any(taken is fault for taken, _ in self.injected), timeout
-            )
-            assert happened, f"{fault} has taken nothing in {timeout} s"
+            if not self._changed.wait_for(
+                lambda: any(happened is fault for happened, _ in self.injected), timeout
+            ):
+                raise TimeoutError(f"{fault} has not happened in {timeout} s")
 
     # What the connections need.
 

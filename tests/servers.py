@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 LOCALSTACK_PYTHON = "S3STREAM_LOCALSTACK_PYTHON"
 REGION = "us-east-1"
-START_SECONDS = 60.0
+START_SECONDS = 180.0
 
 # What a store can be asked for, and below which of them it cannot do: as data, so that the contract
 # suite can ask for what should work and assert of the rest that it does not.
@@ -314,7 +314,7 @@ def _find(program: str) -> str | None:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Free ports, below those which the kernel hands out to connections.
+    """Free ports, below those which the kernel hands out to connections, for this process alone.
 
     Each has its neighbour 10,000 above free too, where SeaweedFS puts the gRPC side of a port.
     """
@@ -322,20 +322,29 @@ def _free_ports(count: int) -> list[int]:
     # Not the shared generator: when that is seeded, parallel test runs would choose alike.
     candidates = random.SystemRandom().sample(range(11_000, 22_000), 1000)
     for port in candidates:
-        if _is_free(port) and _is_free(port + 10_000):
+        if _claim(port) and _claim(port + 10_000):
             found.append(port)
         if len(found) == count:
             return found
     raise ServerError(f"no {count} free ports")
 
 
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
+def _claim(port: int) -> bool:
+    """Whether it is free; then it is kept from other test runs, and from the next who asks.
+
+    A server binds its ports some time after they were chosen. Until this process ends it holds the
+    same ports of UDP, which no server here wants.
+    """
+    claim = socket.socket(type=socket.SOCK_DGRAM)
+    try:
+        claim.bind(("127.0.0.1", port))
+        with socket.socket() as probe:
             probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
+    except OSError:
+        claim.close()
+        return False
+    claim.detach()
+    return True
 
 
 def _get(port: int, path: str = "/") -> tuple[int, bytes]:

@@ -124,7 +124,7 @@ def test_several_are_on_their_way_at_once_and_no_more() -> None:
 
     def read(of: bytes, start: int, end: int) -> bytes:
         # Passes only three at a time: with fewer at once this would wait for ever.
-        together.wait(60)
+        together.wait(120)
         return of
 
     ahead = ahead_of([b"x"] * 9, read=read, at_once=3)
@@ -242,5 +242,5 @@ def test_closing_gives_back_what_was_read_and_not_used() -> None:
         assert budget.alive == 0
     for thread in threading.enumerate():
         if thread.name == "s3stream test ahead":
-            thread.join(30)
+            thread.join(120)
             assert not thread.is_alive()

@@ -205,7 +205,7 @@ def test_who_appends_in_the_very_last_moment_is_not_lost_where_the_store_can(
         with append(seaweedfs, bucket, key) as other:
             other.write(b"other")
         hold.release()
-        assert isinstance(closing.exception(30), PreconditionError)
+        assert isinstance(closing.exception(120), PreconditionError)
     assert len(proxy.injected) == 1
     assert content(seaweedfs, bucket, key) == before + b"other"
     assert uploads(seaweedfs, bucket, key) == []

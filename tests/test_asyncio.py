@@ -421,6 +421,28 @@ def test_an_error_of_the_store_comes_through_and_stays(
     assert_nothing(seaweedfs, bucket, key)
 
 
+def test_an_end_that_cannot_hand_on_what_is_gathered_discards(
+    seaweedfs: Server, proxy: Proxy, options: dict[str, Any], bucket: str, key: str, uri: str
+) -> None:
+    proxy.inject("UploadPart", DENIED, times=None)
+
+    async def produce(file: S3AsyncWriter) -> None:
+        async with file:
+            await file.write(bytes_of(2 * PART - 1000))
+            await file.write(bytes_of(500_000))  # gathered, and a part with what is there
+
+    async def main() -> S3AsyncWriter:
+        file = await s3stream.aopen(uri, **options)
+        with pytest.raises(PermissionError, match="not today"):
+            await produce(file)
+        return file
+
+    file = run(main())
+    assert proxy.injected
+    assert file.closed
+    assert_nothing(seaweedfs, bucket, key)  # and nobody has collected it yet
+
+
 def test_a_close_while_an_exception_unwinds_publishes_nothing(
     seaweedfs: Server, bucket: str, key: str, uri: str
 ) -> None:
@@ -779,6 +801,35 @@ def test_an_end_that_is_cancelled_before_its_commit_says_that_nothing_is_there(
     assert_nothing(seaweedfs, bucket, key)
 
 
+def test_an_end_that_is_cancelled_while_it_hands_on_what_is_gathered_discards(
+    seaweedfs: Server, proxy: Proxy, options: dict[str, Any], bucket: str, key: str, uri: str
+) -> None:
+    hold = Hold()
+    proxy.inject("UploadPart", hold)
+    files: list[S3AsyncWriter] = []
+
+    async def produce() -> None:
+        async with s3stream.aopen(uri, **options) as file:
+            files.append(file)
+            await file.write(bytes_of(2 * PART - 1000))
+            await file.write(bytes_of(500_000))  # gathered, and waits for a place at the end
+
+    async def main() -> None:
+        producer = asyncio.create_task(notes_of(produce()))
+        await arrived(proxy, "UploadPart")
+        while not files or files[0].tell() < 2 * PART - 1000 + 500_000:
+            await asyncio.sleep(0)
+        producer.cancel()
+        assert "nothing was published" in await producer
+
+    run(main())
+    assert proxy.injected
+    assert files[0].closed
+    hold.event.set()
+    wait_for_threads(key)
+    assert_nothing(seaweedfs, bucket, key)
+
+
 def test_a_cancelled_opening_leaves_nothing_open(
     seaweedfs: Server, proxy: Proxy, options: dict[str, Any], bucket: str, key: str, uri: str
 ) -> None:
@@ -973,7 +1024,7 @@ def served(app: App) -> Iterator[str]:
     server = Announced(uvicorn.Config(app.asgi, port=0, log_config=None, lifespan="off"))
     thread = threading.Thread(target=server.run)
     thread.start()
-    assert server.is_up.wait(60)
+    assert server.is_up.wait(120)
     port = server.servers[0].sockets[0].getsockname()[1]
     yield f"http://127.0.0.1:{port}"
     server.should_exit = True

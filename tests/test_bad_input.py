@@ -6,6 +6,8 @@ Errors carry bucket and key, and name what would be right.
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -242,6 +244,26 @@ def test_layers_that_do_not_fit_each_other_are_refused(
     with pytest.raises(s3stream.UsageError, match=says):
         s3stream.open(uri, **arguments, **options)
     assert proxy.count() == 0
+
+
+def test_a_compression_whose_package_is_missing_is_told_with_its_name() -> None:
+    program = """if True:
+        import sys
+        sys.modules |= dict.fromkeys(("lz4", "zstandard", "compression", "snappy"))  # none of them
+        import s3stream
+        for asked in ("lz4", "zstd", "snappy"):
+            try:
+                s3stream.open("s3://bucket/key", compression=asked, key="a", secret="b")
+            except s3stream.UsageError as error:
+                print(error)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == [
+        f"compression={asked!r}: it needs the package {package}, which is not installed"
+        for asked, package in (("lz4", "lz4"), ("zstd", "zstandard"), ("snappy", "python-snappy"))
+    ]
 
 
 def test_an_unknown_encoding_is_refused_and_nothing_is_left_behind(

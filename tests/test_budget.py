@@ -15,7 +15,7 @@ from s3stream import UsageError
 from s3stream.budget import Budget, budget_of_process
 from s3stream.memory import Memory
 from tests.faults import Delay
-from tests.looking import assert_nothing, bytes_of, content, uploads
+from tests.looking import assert_nothing, bytes_of, content, uploads, wait_for_threads
 from tests.proxy import Proxy
 
 if TYPE_CHECKING:
@@ -32,12 +32,14 @@ PART = 32 * KIB
 def budget() -> Iterator[Budget]:
     """The budget of this process, of 1 MiB for this test."""
     budget = budget_of_process()
-    gc.collect()  # what other tests have left in their tracebacks
+    wait_for_threads("")  # what other tests have left on its way
+    gc.collect()  # and in their tracebacks
     assert budget.alive == 0
     s3stream.limit_memory(MIB)
     budget.peak = 0
     yield budget
     s3stream.limit_memory(GIB)
+    wait_for_threads("")
     assert budget.alive == 0
 
 
@@ -90,7 +92,7 @@ def test_writers_on_threads_with_a_slow_store_share_it(
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(60)
+            thread.join(120)
             assert not thread.is_alive()
     assert MIB // 2 < budget.peak <= MIB
     for n in range(20):
@@ -122,7 +124,7 @@ def test_who_has_something_on_its_way_waits_for_it() -> None:
     thread.join(0.4)  # longer than a tick: it would have given up by now
     assert thread.is_alive()
     mine.give_back(sent)
-    thread.join(30)
+    thread.join(120)
     (buffer,) = taken
     assert isinstance(buffer, bytearray)
     assert budget.alive == budget.peak == 300

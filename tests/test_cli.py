@@ -16,7 +16,7 @@ import pytest
 
 import s3stream as library
 from s3stream.cli import VERBS
-from tests.faults import Answer
+from tests.faults import Answer, LoseAnswer
 from tests.looking import assert_nothing, bytes_of, content, exists, uploads
 from tests.shell import PART, PATIENCE_SECONDS, S3STREAM, end, environment, running, s3stream
 
@@ -68,6 +68,7 @@ def test_what_is_said_of_the_object_reaches_the_store(
     uri = f"s3://{bucket}/{key}"
     said = ["--content-type", "text/x-dump", "--metadata", "from=shop", "--metadata", "a=b=c"]
     said += ["--storage-class", "STANDARD_IA", "--parameter", "CacheControl=no-store"]
+    said += ["--parameter", "BucketKeyEnabled=true"]
     said += ["--checksum", "crc32c", "--concurrency", "2", "--memory", "18MiB"]
     said += ["--part-size", "6MiB", "--expected-size", "1GiB", "--region", "us-east-1", "--json"]
     put = s3stream(seaweedfs, "put", "-", uri, *said, given=DATA)
@@ -92,10 +93,64 @@ def test_nothing_is_replaced_where_there_is_something(
     assert put.returncode == 5
     assert put.stderr.decode() == f"s3stream put: {uri}: there is an object of that name already\n"
     assert proxy.count("UploadPart") == 0, "it was sent before anybody looked"
-    put = s3stream(proxied, "put", "-", uri, "--if-match", '"0123"', given=b"new")
-    assert put.returncode == 5, put.stderr
+    for source in (str(file), "-"):
+        put = s3stream(proxied, "put", source, uri, "--if-match", "0123", given=DATA)
+        assert put.returncode == 5, put.stderr
+        said = f"s3stream put: {uri}: --if-match: the ETag of the object that is there is "
+        assert put.stderr.decode().startswith(said)
+        assert put.stderr.decode().endswith(", and not 0123\n")
+    assert proxy.count("CreateMultipartUpload") == 0, "it was sent before anybody looked"
     assert content(seaweedfs, bucket, key) == b"old"
+    put = s3stream(proxied, "put", "-", f"{uri}.no", "--if-match", "0123", given=b"new")
+    assert put.returncode == 3, put.stderr
     assert uploads(seaweedfs, bucket, key) == []
+    assert not exists(seaweedfs, bucket, f"{key}.no")
+
+
+def test_what_is_to_be_replaced_is_named_by_its_etag(
+    seaweedfs: Server, bucket: str, key: str
+) -> None:
+    uri = f"s3://{bucket}/{key}"
+    etag = seaweedfs.client().put_object(Bucket=bucket, Key=key, Body=b"old")["ETag"]
+    put = s3stream(seaweedfs, "put", "-", uri, "--if-match", etag, given=b"new")
+    assert (put.returncode, put.stderr) == (0, b"")
+    assert content(seaweedfs, bucket, key) == b"new"
+    # The quotes are easily lost in a shell.
+    etag = seaweedfs.client().head_object(Bucket=bucket, Key=key)["ETag"].strip('"')
+    put = s3stream(seaweedfs, "put", "-", uri, "--if-match", etag, given=b"newer")
+    assert (put.returncode, put.stderr) == (0, b"")
+    assert content(seaweedfs, bucket, key) == b"newer"
+
+
+@pytest.mark.parametrize("condition", ["--if-none-match", "--if-match"])
+def test_a_commit_that_nobody_heard_of_is_no_object_of_somebody_else(
+    seaweedfs: Server,
+    proxied: Server,
+    proxy: Proxy,
+    bucket: str,
+    key: str,
+    tmp_path: Path,
+    condition: str,
+) -> None:
+    file, checkpoint = tmp_path / "local", tmp_path / "checkpoint"
+    file.write_bytes(DATA)
+    put = ["put", str(file), f"s3://{bucket}/{key}", "--checkpoint", str(checkpoint), condition]
+    if condition == "--if-match":
+        put.append(seaweedfs.client().put_object(Bucket=bucket, Key=key, Body=b"old")["ETag"])
+    proxy.inject("CompleteMultipartUpload", LoseAnswer())
+    proxy.inject("CompleteMultipartUpload", Answer(404, "NoSuchUpload"), times=None)
+    proxy.inject("HeadObject", Answer(403, "AccessDenied"), times=None)
+    first = s3stream(proxied, *put)
+    assert first.returncode == 7, first.stderr
+    assert content(seaweedfs, bucket, key) == DATA
+    assert proxy.count("UploadPart") == 3
+    proxy.clear()
+    again = s3stream(proxied, *put)
+    assert (again.returncode, again.stderr) == (0, b"")
+    assert proxy.count("UploadPart") == 3
+    assert content(seaweedfs, bucket, key) == DATA
+    assert uploads(seaweedfs, bucket, key) == []
+    assert not checkpoint.exists()
 
 
 def test_what_nobody_may_look_at_is_refused_when_it_is_published(
@@ -278,6 +333,8 @@ def test_removing_takes_names_as_they_are(seaweedfs: Server, bucket: str, key: s
     rm = s3stream(seaweedfs, "rm", f"{uri}/z")
     assert rm.returncode == 1
     assert b"-r deletes all below it" in rm.stderr
+    rm = s3stream(seaweedfs, "rm", f"{uri}/y2/")
+    assert rm.returncode == 1, "there is an object y2, and none y2/"
     rm = s3stream(seaweedfs, "rm", f"{uri}/y2", "-r", f"s3://{bucket}/")
     assert rm.returncode == 2, "a whole bucket"
     assert left() == ["x1/a", "y2", "z/a"]
@@ -310,11 +367,26 @@ WRONG = {
     "put - s3://bucket/key --no-lock": (2, "--no-lock is for an upload with a --checkpoint"),
     "put - s3://bucket/key --profile nobody": (2, "profile (nobody) could not be found"),
     "put x s3://bucket/key --expected-size 1": (2, "--expected-size is for standard input"),
-    "put - s3://bucket/key --if-match a --if-none-match": (2, "--if-match and --if-none-match"),
+    "put - s3://bucket/key --if-match a --if-none-match": (2, "not allowed with argument --if-ma"),
+    "put - s3://bucket/key --if-match=": (
+        2,
+        "argument --if-match: it is empty; is a variable not set?",
+    ),
+    "put - s3://bucket/key --endpoint-url=": (2, "argument --endpoint-url: it is empty"),
+    "put - s3://bucket/key --checkpoint=": (2, "argument --checkpoint: it is empty"),
+    "put - s3://bucket/key --endpoint-url localhost:9000": (2, "such as https://s3.example.com"),
+    "put - s3://bucket/key --region eu_west": (2, "Provided region_name 'eu_west' doesn't match"),
+    "put - s3://bucket/key --parameter BucketKeyEnabled=yes": (2, "expected BucketKeyEnabled=true"),
+    "put - s3://bucket/\udcff": (2, "'s3://bucket/\\udcff': not UTF-8, which S3's names are"),
+    "cat s3://bucket/\udcff": (2, "'s3://bucket/\\udcff': not UTF-8"),
+    "ls s3://bucket/\udcff": (2, "'s3://bucket/\\udcff': not UTF-8"),
+    "rm s3://bucket/\udcff": (2, "'s3://bucket/\\udcff': not UTF-8"),
+    "uploads list s3://bucket/\udcff": (2, "'s3://bucket/\\udcff': not UTF-8"),
     "put - s3://no-such-bucket/key": (3, "there is no bucket 'no-such-bucket'"),
     "run s3://bucket/key": (125, "s3stream run: a command is missing: put it at the end"),
     "run s3://bucket/key true": (125, "'true': the command goes behind --"),
     "run bucket -- touch started": (125, "expected a URI such as s3://bucket/key"),
+    "run s3://no-such-bucket/key -- touch started": (125, "there is no bucket 'no-such-bucket'"),
     "run s3://bucket/key --compress lzw -- touch started": (125, "invalid choice: 'lzw'"),
     "uploads": (2, "s3stream uploads: the following arguments are required: VERB"),
     "uploads list bucket": (2, "s3stream uploads list: 'bucket': expected s3://bucket"),

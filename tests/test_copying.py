@@ -5,6 +5,8 @@ An object of 12 MiB is made in parts here, as one of more than 5 GiB is elsewher
 
 from __future__ import annotations
 
+import signal
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -27,6 +29,9 @@ from tests.trees import file_system
 if TYPE_CHECKING:
     from tests.proxy import Proxy
     from tests.servers import Server
+
+# Where the tests run in the background of a shell, SIGINT is ignored from the start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LARGE = 12 * MiB
 WHOLE_UP_TO = 7 * MiB
@@ -234,6 +239,29 @@ def test_a_complete_that_nobody_can_tell_of_leaves_the_upload_alone(
     assert proxy.injected
     assert uploads(seaweedfs, bucket, f"{key}/to") == [raised.value.upload_id]
     assert not exists(seaweedfs, bucket, f"{key}/to")
+
+
+def test_ctrl_c_in_its_complete_says_that_nobody_knows(
+    seaweedfs: Server, proxied: Server, proxy: Proxy, bucket: str, key: str
+) -> None:
+    put(seaweedfs, bucket, f"{key}/from", LARGE)
+    main = threading.main_thread().ident or 0
+    hold = Hold()
+    proxy.inject("CompleteMultipartUpload", hold)
+
+    def interrupt() -> None:
+        proxy.wait_for("CompleteMultipartUpload")
+        signal.pthread_kill(main, signal.SIGINT)
+
+    interrupter = threading.Thread(target=interrupt)
+    interrupter.start()
+    with pytest.raises(KeyboardInterrupt) as raised:
+        copies(proxied).copy(Place(bucket, f"{key}/from"), Place(bucket, f"{key}/to"))
+    interrupter.join()
+    (upload_id,) = uploads(seaweedfs, bucket, f"{key}/to")
+    (note,) = getattr(raised.value, "__notes__", [])
+    assert f"{key}/to may appear, or upload {upload_id} be left" in note
+    assert proxy.injected
 
 
 # --- metadata ------------------------------------------------------------------------------------

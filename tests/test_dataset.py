@@ -8,6 +8,7 @@ import multiprocessing
 import pickle
 import signal
 import threading
+import warnings
 from concurrent.futures import ProcessPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -373,6 +374,7 @@ def test_every_exit_by_an_exception_removes_all(
 
 
 PART_GONE = ChangeAnswer(b"<PartNumber>2</PartNumber>", b"<PartNumber>4</PartNumber>")
+LOOKS = 5  # at parts that should be there, before they are believed to be missing
 
 
 @pytest.mark.parametrize("by_hand", [False, True], ids=["with", "by hand"])
@@ -389,7 +391,7 @@ def test_one_that_is_not_as_it_was_sent_publishes_none(
 ) -> None:
     if what == "a part less":
         changed, message = receipts[0], "the store has nothing, what was sent has"
-        proxy.inject("ListParts", PART_GONE, where=of("a"))
+        proxy.inject("ListParts", PART_GONE, times=LOOKS, where=of("a"))
     else:
         changed, message = receipts[1], "it is not among the receipts"
         crc = ALGORITHMS["crc64nvme"]
@@ -411,7 +413,7 @@ def test_one_that_is_not_as_it_was_sent_publishes_none(
 
     with pytest.raises(S3StreamError, match=message) as raised:
         complete()
-    assert len(proxy.injected) == (what == "a part less")
+    assert len(proxy.injected) == LOOKS * (what == "a part less")
     assert (raised.value.key, raised.value.part_number) == (changed.key, 2)
     assert proxy.count("CompleteMultipartUpload") == 0
     assert there() == set()
@@ -854,6 +856,35 @@ def test_a_client_of_ones_own(
 def test_it_stays_where_it_is(seaweedfs: Server) -> None:
     with pytest.raises(TypeError, match="what is added to a copy would be lost"):
         pickle.dumps(Dataset(**seaweedfs.storage_options()))
+
+
+def test_one_that_is_forgotten_says_what_it_leaves(
+    seaweedfs: Server, receipts: list[PreparedUpload], left: Callable[[], set[str]]
+) -> None:
+    options = seaweedfs.storage_options()
+
+    def forget(*added: PreparedUpload) -> None:
+        dataset = Dataset(receipts[:1], **options)
+        if added:
+            dataset.complete()
+        for receipt in added:
+            dataset.add(receipt)
+        del dataset
+        gc.collect()
+
+    where = r"made at .*test_dataset\.py:\d+\) was neither"
+    with pytest.warns(RuntimeWarning, match=f"{where}.* its 1 prepared .* cost storage: .*/a;"):
+        forget()
+    assert left() == set(NAMES)
+    with pytest.warns(RuntimeWarning, match="its 2 prepared uploads cost storage: .*/b, .*/c;"):
+        forget(*receipts[1:])
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        Dataset(receipts[1:], **options).abort()
+        Dataset(**options)
+        gc.collect()
+    assert [str(warning.message) for warning in said] == []
+    assert left() == set()
 
 
 def test_many_names_are_cut_short(

@@ -58,7 +58,7 @@ def test_demo_says_what_is_missing(tmp_path: Path) -> None:
         env={**os.environ, "PYTHONUTF8": "1", "PYTHONWARNINGS": "", "TMPDIR": str(tmp_path)},
         capture_output=True,
         encoding="utf-8",
-        timeout=60,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 1

@@ -56,7 +56,7 @@ def start(proxied: Server, bucket: str, key: str) -> Start:
 
 
 def _end(process: subprocess.Popen[str]) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=240)
     return process.returncode, out, err
 
 

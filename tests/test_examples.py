@@ -49,6 +49,8 @@ class Run:
             "AWS_DEFAULT_REGION": REGION,
             "PYTHONUTF8": "1",
             "PYTHONWARNINGS": "",  # what a user sees, wherever the tests run
+            # But for Dask's word on a machine too slow to end a worker in four seconds.
+            "DASK_LOGGING__DISTRIBUTED": "error",
         }
 
     def __call__(self, script: str, *arguments: str, scheme: str = "s3", name: str = "") -> str:

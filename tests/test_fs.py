@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 import s3stream
 from s3stream.options import MiB
+from tests.faults import ChangeAnswer, LoseAnswer
 from tests.trees import TREE, assert_no_uploads, below, body_of, file_system, keys_of
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def test_fsspec_finds_it_by_its_protocol() -> None:
     # And by the entry point alone, in an interpreter which has never imported us.
     code = "import fsspec; print(fsspec.get_filesystem_class('s3stream').__module__)"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=240
     )
     assert done.stdout.strip() == "s3stream.fs"
 
@@ -96,6 +97,14 @@ def test_ls_shows_one_level(fs: Any, tree: str) -> None:
     assert entries[f"{tree}/b.csv"]["size"] == 2
     assert entries[f"{tree}/one"]["type"] == "directory"
     assert entries[f"{tree}/one"]["size"] == 0
+
+
+def test_a_listing_has_s3s_own_names_too_as_s3fs_has_them(fs: Any, tree: str) -> None:
+    entries = [*fs.ls(tree, detail=True), *fs.find(tree, withdirs=True, detail=True).values()]
+    assert {entry["type"] for entry in entries} == {"file", "directory"}
+    for entry in entries:
+        assert (entry["Key"], entry["Size"]) == (entry["name"], entry["size"])
+    assert [entry["name"] for entry in fs.ls(tree, detail=True)] == fs.ls(tree)  # sorted alike
 
 
 def test_ls_of_a_level_below_one_that_is_kept_shows_what_is_in_it(fs: Any, tree: str) -> None:
@@ -375,6 +384,34 @@ def test_a_kept_listing_is_dropped_by_what_changes_it(fs: Any, tree: str, change
     assert not fs.exists(f"{tree}/one/new")
 
 
+@pytest.mark.parametrize(
+    ("operation", "change"),
+    [
+        ("DeleteObjects", lambda fs, root: fs.rm(f"{root}/a.txt")),
+        ("DeleteObjects", lambda fs, root: fs.bulk_delete([f"{root}/a.txt"])),
+        ("DeleteObjects", lambda fs, root: fs.mv(f"{root}/a.txt", f"{root}/two/a.txt")),
+        ("DeleteObject", lambda fs, root: fs.rm_file(f"{root}/a.txt")),
+        ("CopyObject", lambda fs, root: fs.cp_file(f"{root}/b.csv", f"{root}/new")),
+    ],
+    ids=["rm", "bulk_delete", "mv", "rm_file", "cp_file"],
+)
+def test_a_kept_listing_is_dropped_by_what_fails_when_it_is_done(
+    proxied: Server, proxy: Proxy, seaweedfs: Server, root: str, operation: str, change: Any
+) -> None:
+    bucket, _, key = root.partition("/")
+    for name, body in TREE.items():
+        seaweedfs.client().put_object(Bucket=bucket, Key=f"{key}/{name}", Body=body)
+    fs = file_system(proxied, config_kwargs={"retries": {"total_max_attempts": 1}})
+    fs.find(root, withdirs=True)  # every level is kept
+    proxy.inject(operation, LoseAnswer())
+    with pytest.raises(s3stream.S3StreamError):
+        change(fs, root)
+    assert proxy.injected
+    # What is kept of any level says what another client sees.
+    known = {f"{path}/{name}" for path, _, files in fs.walk(root) for name in files}
+    assert known == {f"{root}/{name}" for name in keys_of(seaweedfs, root)} != {*below(root, *TREE)}
+
+
 def test_a_kept_size_is_dropped_when_the_object_is_written_again(fs: Any, tree: str) -> None:
     fs.ls(tree)
     assert fs.info(f"{tree}/a.txt")["size"] == 1
@@ -391,12 +428,13 @@ def test_a_new_directory_shows_in_a_kept_listing(fs: Any, store: Server, tree: s
     assert f"{tree}/brand" in fs.ls(tree, detail=False)
     fs.rm(f"{tree}/brand", recursive=True)
     assert fs.find(tree) == sorted(below(tree, *TREE))
-    # SeaweedFS goes on showing the empty prefix for a while: what counts is what the store says.
+    # SeaweedFS goes on showing the empty prefix for a while: no more is shown than it says.
     bucket, _, key = tree.partition("/")
     seen = store.client().list_objects_v2(Bucket=bucket, Prefix=f"{key}/", Delimiter="/")
-    prefixes = [f"{bucket}/{entry['Prefix']}".rstrip("/") for entry in seen["CommonPrefixes"]]
+    prefixes = {f"{bucket}/{entry['Prefix']}".rstrip("/") for entry in seen["CommonPrefixes"]}
     entries = fs.ls(tree, detail=True)
-    assert [entry["name"] for entry in entries if entry["type"] == "directory"] == prefixes
+    shown = {entry["name"] for entry in entries if entry["type"] == "directory"}
+    assert {f"{tree}/one", f"{tree}/two"} <= shown <= prefixes
 
 
 def test_a_kept_listing_costs_no_request_and_refresh_asks_again(
@@ -773,6 +811,30 @@ def test_an_object_is_read_with_the_options_it_was_written_with(store: Server, r
     for mode in ("wb", "rb"):
         with s3stream.open(f"s3://{root}/x", mode, **options) as file:
             assert file.write(b"12") == 2 if mode == "wb" else file.read() == b"12"
+
+
+def test_no_file_mixes_two_objects_of_the_same_size(fs: Any, store: Server, root: str) -> None:
+    bucket, _, key = root.partition("/")
+    store.client().put_object(Bucket=bucket, Key=key, Body=b"a" * 20)
+    with fs.open(root, block_size=10, cache_type="none") as file:
+        assert file.read(10) == b"a" * 10
+        store.client().put_object(Bucket=bucket, Key=key, Body=b"b" * 20)
+        with pytest.raises(s3stream.PreconditionError):
+            file.read(10)
+
+
+def test_nor_where_the_store_ignores_the_condition(
+    seaweedfs: Server, proxied: Server, proxy: Proxy, root: str
+) -> None:
+    bucket, _, key = root.partition("/")
+    seaweedfs.client().put_object(Bucket=bucket, Key=key, Body=b"a" * 20)
+    proxy.inject("GetObject", ChangeAnswer(rb'(?i)\r\netag: "[0-9a-f]+"', b'\r\nETag: "other"'))
+    with (
+        file_system(proxied).open(root) as file,
+        pytest.raises(s3stream.PreconditionError, match="the object was replaced"),
+    ):
+        file.read()
+    assert proxy.injected
 
 
 def test_a_prefix_is_not_opened_for_reading(fs: Any, tree: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 import s3stream
 from s3stream import S3Writer
-from tests.faults import Hold
+from tests.faults import Hold, HoldAnswer
 from tests.looking import assert_nothing, bytes_of, content, exists, uploads, wait_for_threads
 
 if TYPE_CHECKING:
@@ -85,6 +85,8 @@ def interrupt_when_held(proxy: Proxy) -> Callable[[str, Hold, bool], threading.T
 
         def interrupt() -> None:
             proxy.wait_for(operation, 1)
+            if isinstance(hold, HoldAnswer):
+                assert hold.done.wait(120)
             signal.pthread_kill(main, signal.SIGINT)
             if release:
                 hold.event.set()
@@ -114,7 +116,8 @@ def test_an_interrupted_commit_says_what_became_of_it(
     options = proxied.storage_options()
     file = s3stream.open(f"s3://{bucket}/{key}", part_size=PART, **options)
     file.write(bytes_of(size))
-    hold = Hold()
+    # What the store has to do does not take of the two seconds that its answer has.
+    hold = HoldAnswer() if answered else Hold()
     interrupter = interrupt_when_held(operation, hold, answered)
     with pytest.raises(KeyboardInterrupt) as raised:
         file.close()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from s3stream import S3StreamError, UsageError
+from s3stream import PreconditionError, S3StreamError, UsageError
 from tests.faults import Answer, ChangeAnswer, Meanwhile
 from tests.trees import TREE, below, body_of, file_system, keys_of
 
@@ -82,6 +82,32 @@ def test_an_object_that_comes_while_others_are_copied_is_not_deleted(
     assert not {f"one/{name}" for name in ("c.txt", "deep/d.txt")} & keys_of(seaweedfs, sea_tree)
 
 
+@pytest.mark.parametrize("operation", ["CopyObject", "DeleteObjects"])
+def test_an_object_that_is_written_anew_meanwhile_stays(
+    seaweedfs: Server, proxied: Server, proxy: Proxy, sea_tree: str, operation: str
+) -> None:
+    anew = Meanwhile(lambda: put(seaweedfs, f"{sea_tree}/one/c.txt", b"anew"))
+    proxy.inject(operation, anew)
+    with pytest.raises(PreconditionError, match=r"replaced meanwhile.*one/c\.txt") as raised:
+        file_system(proxied).mv(f"{sea_tree}/one", f"{sea_tree}/gone", recursive=True)
+    assert getattr(raised.value, "__notes__", []) == ["not deleted: 1 of 3 objects"]
+    assert len(proxy.injected) == 1
+    assert body_of(seaweedfs, f"{sea_tree}/one/c.txt") == b"anew"
+    moved = {name.replace("one/", "gone/") for name in ONE}
+    assert keys_of(seaweedfs, sea_tree) == (TREE.keys() - ONE.keys()) | moved | {"one/c.txt"}
+
+
+def test_an_object_that_somebody_deletes_meanwhile_has_moved(
+    seaweedfs: Server, proxied: Server, proxy: Proxy, sea_tree: str
+) -> None:
+    bucket, _, key = sea_tree.partition("/")
+    gone = Meanwhile(lambda: seaweedfs.client().delete_object(Bucket=bucket, Key=f"{key}/a.txt"))
+    proxy.inject("DeleteObjects", gone)
+    file_system(proxied).mv(f"{sea_tree}/a.txt", f"{sea_tree}/z.txt")
+    assert proxy.injected
+    assert keys_of(seaweedfs, sea_tree) == {*TREE, "z.txt"} - {"a.txt"}
+
+
 @pytest.mark.parametrize("recursive", [False, True])
 def test_a_copy_that_is_refused_deletes_nothing(
     seaweedfs: Server, proxied: Server, proxy: Proxy, sea_tree: str, recursive: bool
@@ -144,9 +170,10 @@ def test_an_object_with_bytes_that_is_named_like_a_folder_is_refused(
     proxy.inject(
         "ListObjectsV2",
         ChangeAnswer(b"<Size>0</Size>", b"<Size>5</Size>"),
+        times=None,
         where=lambda x: not x.query.get("delimiter") and "max-keys" not in x.query,
     )
     with pytest.raises(UsageError, match=r"5 bytes is named like a folder.*one/deep/"):
         file_system(proxied).mv(f"{sea_tree}/one", f"{sea_tree}/gone", recursive=True)
-    assert len(proxy.injected) == 1
+    assert proxy.injected
     assert keys_of(seaweedfs, sea_tree) == {*TREE, "one/deep/"}

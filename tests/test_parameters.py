@@ -579,6 +579,34 @@ def test_a_value_of_the_wrong_type_is_refused_before_any_request(
     assert proxy.count() == 0
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"ContentType": "text/plain\nx-amz-meta-more: 1"},
+        {"ContentType": "text/\udcff"},
+        {"Tagging": "team=\x00"},
+        {"Metadata": {"who": "me\r\nx-amz-meta-more: 1"}},
+        {"Metadata": {"who\x7f": "me"}},
+        {"Metadata": {"who": "Zoë"}},
+        {"Metadata": {"qui\xe8": "me"}},
+    ],
+    ids=ascii,
+)
+def test_what_no_header_can_hold_is_refused_before_any_request(
+    seaweedfs: Server,
+    proxied: Server,
+    proxy: Proxy,
+    bucket: str,
+    key: str,
+    given: dict[str, Any],
+) -> None:
+    # What is there already must not be taken for what was to be written.
+    seaweedfs.client().put_object(Bucket=bucket, Key=key, Body=bytes_of(100))
+    with pytest.raises(s3stream.UsageError, match=f"^S3 parameter {next(iter(given))}: "):
+        write(proxied, bucket, key, 100, **given)
+    assert proxy.count() == 0
+
+
 @SIZES
 def test_what_only_the_store_can_refuse_leaves_nothing(
     seaweedfs: Server, bucket: str, key: str, size: int

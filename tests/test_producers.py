@@ -628,7 +628,7 @@ def test_a_dataset_whose_source_fails_is_discarded_with_publish_commit(
         warnings.showwarning = show
         write_failing_dataset(fs)
         gc.collect()
-        assert warned.wait(30)  # it may be one of pyarrow's threads that lets go of the file last
+        assert warned.wait(120)  # it may be one of pyarrow's threads that lets go of the file last
         proxy.wait_for("ListParts", 1, finished=True)
     assert "nothing was published" in said[0]
     _assert_no_dataset(seaweedfs, bucket, key)

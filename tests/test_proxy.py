@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,6 +23,7 @@ from botocore.exceptions import (
     HTTPClientError,
 )
 
+from tests import servers
 from tests.faults import (
     Answer,
     BreakInBody,
@@ -40,8 +44,6 @@ from tests.proxy import ANY, Proxy
 from tests.wire import Exchange, classify
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from types_boto3_s3.client import S3Client
 
     from tests.servers import Server
@@ -360,7 +362,7 @@ def test_a_hold_puts_requests_in_order(
         assert not is_there(direct, bucket, f"{key}-first")
         assert not first.done()
         hold.event.set()
-        first.result(30)
+        first.result(120)
     assert is_there(direct, bucket, f"{key}-first")
     assert proxy.in_flight_peak("PutObject") == proxy.in_flight_peak() == 2
 
@@ -375,9 +377,22 @@ def test_closing_ends_what_is_held(
         proxy.wait_for("PutObject")
         proxy.close()
         with pytest.raises(Broken):
-            put.result(30)
+            put.result(120)
     assert not is_there(direct, bucket, key)
     assert not [t for t in threading.enumerate() if t.name == "fault-proxy" and t.is_alive()]
+
+
+# --- ports ---------------------------------------------------------------------------------------
+
+
+def test_a_port_is_given_once_to_all_who_start_servers_at_once() -> None:
+    (port,) = servers._free_ports(1)
+    asked = f"from tests.servers import _claim; print(_claim({port}), _claim({port + 10_000}))"
+    root = Path(__file__).parent.parent
+    other = subprocess.run(
+        [sys.executable, "-c", asked], capture_output=True, text=True, check=True, cwd=root
+    )
+    assert other.stdout.split() == ["False", "False"]
 
 
 # --- rules and counts ----------------------------------------------------------------------------
@@ -426,6 +441,6 @@ def test_concurrency_is_seen(proxied: Server, proxy: Proxy, bucket: str, key: st
         proxy.wait_for("PutObject", 4)
         hold.event.set()
         for put in puts:
-            put.result(60)
+            put.result(120)
     assert proxy.in_flight_peak("PutObject") == 4
     assert proxy.count("PutObject") == 12

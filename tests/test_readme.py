@@ -47,7 +47,8 @@ def test_every_snippet_runs_in_order(seaweedfs: Server, tmp_path: Path) -> None:
     assert content(seaweedfs, bucket, "data.bin") == b"all of it"
     assert exists(seaweedfs, bucket, "frame.parquet")
     assert not exists(seaweedfs, bucket, "half.bin")
-    assert [path.name for path in tmp_path.iterdir()] == ["local.bin"]
+    assert {path.name for path in tmp_path.iterdir()} == {"days", "local.bin"}
+    assert len(list((tmp_path / "days").iterdir())) == 30
     assert "Uploads" not in seaweedfs.client().list_multipart_uploads(Bucket=bucket)
 
 

@@ -503,7 +503,7 @@ def test_a_discard_ends_a_close_that_waits_on_another_thread(
     closing.start()
     proxy.wait_for("UploadPart", 1)
     file.discard()
-    closing.join(60)
+    closing.join(120)
     assert not closing.is_alive()
     assert len(raised) == 1
     assert proxy.injected

@@ -77,7 +77,7 @@ def test_a_discard_ends_a_write_that_is_blocked_on_another_thread(
     thread.start()
     proxy.wait_for("UploadPart", 1)
     file.discard()
-    thread.join(30)
+    thread.join(120)
     assert not thread.is_alive()
     (error,) = raised
     assert isinstance(error, (S3StreamError, ValueError))
@@ -120,8 +120,8 @@ def test_a_discard_does_not_undo_a_commit_that_is_on_its_way(
     discarding = threading.Thread(target=file.discard)
     discarding.start()
     hold.event.set()
-    committing.join(30)
-    discarding.join(30)
+    committing.join(120)
+    discarding.join(120)
     assert proxy.injected
     assert file.result.size == 5
     assert exists(seaweedfs, bucket, key)
@@ -154,7 +154,7 @@ def test_a_commit_that_still_waits_for_its_turn_is_discarded(
     committing.join(0.4)
     assert committing.is_alive()
     file._cancel()
-    committing.join(30)
+    committing.join(120)
     assert not committing.is_alive()
     (error,) = raised
     assert isinstance(error, S3StreamError)

@@ -95,8 +95,8 @@ def made(endpoint: str, length: int) -> str:
 
 
 def wait_until(true: Callable[[], bool]) -> None:
-    """Ask again and again; a minute is more than any of this takes."""
-    deadline = time.monotonic() + 60
+    """Ask again and again."""
+    deadline = time.monotonic() + PATIENCE
     while not true():
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -27,7 +27,7 @@ from s3stream import (
     UsageError,
 )
 from s3stream.journal import Journal
-from tests.faults import Answer, Hold, LoseAnswer, Meanwhile
+from tests.faults import Answer, Hold, HoldAnswer, LoseAnswer, Meanwhile
 from tests.looking import (
     assert_nothing,
     bytes_of,
@@ -129,9 +129,7 @@ def when_held(
     proxy.inject(operation, hold, **rule)
 
     def act() -> None:
-        proxy.wait_for(operation, 1)
-        while not proxy.injected:
-            proxy.wait_for(operation, proxy.count(operation) + 1)
+        proxy.wait_until_injected(hold)
         action(hold)
 
     acting = threading.Thread(target=act)
@@ -876,15 +874,20 @@ def test_an_interrupted_commit_is_left_alone(
 def test_an_interrupted_commit_that_is_answered_says_that_it_is_there(
     seaweedfs: Server, proxied: Server, proxy: Proxy, bucket: str, key: str, file: Path
 ) -> None:
-    def interrupt_and_answer(hold: Hold) -> None:
+    hold = HoldAnswer()  # what the store has to do does not take of the two seconds
+    proxy.inject("CompleteMultipartUpload", hold)
+
+    def interrupt_and_answer() -> None:
+        assert hold.done.wait(120)
         interrupt(hold)
         hold.event.set()
 
-    with (
-        when_held(proxy, "CompleteMultipartUpload", interrupt_and_answer),
-        pytest.raises(KeyboardInterrupt) as caught,
-    ):
+    interrupting = threading.Thread(target=interrupt_and_answer)
+    interrupting.start()
+    with pytest.raises(KeyboardInterrupt) as caught:
         send(proxied, file, bucket, key)
+    interrupting.join()
+    assert proxy.injected
     (note,) = getattr(caught.value, "__notes__", [])
     assert "the object was published" in note
     assert content(seaweedfs, bucket, key) == DATA

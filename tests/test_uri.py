@@ -90,6 +90,7 @@ def test_an_access_point_without_a_key_is_refused() -> None:
         ("s3:///", "names no bucket"),
         ("s3://bucket", "names a bucket and no key, expected s3://bucket/key"),
         ("s3://bucket/", "names a bucket and no key, expected s3://bucket/key"),
+        ("s3://bucket/\udcff", "not UTF-8, which S3's names are: choose another"),
     ],
 )
 def test_what_names_no_object_is_refused_and_shown(uri: str, says: str) -> None:

@@ -11,7 +11,7 @@ import s3stream
 from .bar import human
 from .parsing import Parser, add_connection, connection, duration, size
 from .voice import Voice
-from .writing import add_writing, refuse_if_there, tell_of, writing
+from .writing import add_writing, look_first, tell_of, writing
 
 EXAMPLE = """
 s3stream archive s3://bucket/ s3://backups/bucket-2026-11-28.zip
@@ -70,7 +70,7 @@ def add_filters(parser: Parser) -> None:
 
 def run(options: Namespace, voice: Voice) -> int:
     """Make it: whole, or not at all."""
-    refuse_if_there(options, options.dest)
+    look_first(options, options.dest)
     with voice.bar() as bar:
         made = s3stream.archive(
             options.sources,

@@ -7,7 +7,7 @@ from argparse import Namespace
 
 import s3stream
 
-from .parsing import Parser, add_connection, connection
+from .parsing import Parser, add_connection, connection, text
 from .streams import OUTPUT, descriptor_of, print_bytes
 from .voice import Voice
 
@@ -18,7 +18,7 @@ _PIECE = 8 << 20
 
 def arguments(parser: Parser) -> None:
     """What it takes."""
-    parser.add_argument("uri", metavar="URI", nargs="+", help="s3://bucket/key")
+    parser.add_argument("uri", metavar="URI", type=text, nargs="+", help="s3://bucket/key")
     add_connection(parser)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from s3stream import NotFoundError, S3StreamFileSystem
 
-from .parsing import Parser, add_connection, connection
+from .parsing import Parser, add_connection, connection, text
 from .voice import Voice, printable
 
 EXAMPLE = "s3stream ls s3://bucket/logs"
@@ -17,7 +17,9 @@ EXAMPLE = "s3stream ls s3://bucket/logs"
 
 def arguments(parser: Parser) -> None:
     """What it takes."""
-    parser.add_argument("uri", metavar="URI", nargs="?", default="s3://", help="s3://bucket/folder")
+    parser.add_argument(
+        "uri", metavar="URI", type=text, nargs="?", default="s3://", help="s3://bucket/folder"
+    )
     parser.add_argument("-r", "--recursive", action="store_true", help="all that is below")
     add_connection(parser)
 

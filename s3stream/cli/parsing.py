@@ -15,6 +15,8 @@ from typing import Any, NoReturn
 from ..errors import UsageError
 
 _SIZES = {"": 1, "b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40}
+# Those of S3's parameters that are no strings, and have no option of their own.
+_FLAGS = frozenset({"BucketKeyEnabled", "BypassGovernanceRetention"})
 _DURATIONS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
@@ -53,7 +55,7 @@ class Parser(argparse.ArgumentParser):
         options = super().parse_args(before, namespace)
         if options.command:
             self.error(f"{options.command[0]!r}: the command goes behind --")
-        if not command:
+        if not command or not command[0]:
             self.error("a command is missing: put it at the end, behind --")
         options.command = command
         return options
@@ -75,6 +77,13 @@ class Parser(argparse.ArgumentParser):
 def _split(arguments: list[str]) -> tuple[list[str], list[str], list[str]]:
     at = arguments.index("--") if "--" in arguments else len(arguments)
     return arguments[:at], arguments[at : at + 1], arguments[at + 1 :]
+
+
+def text(given: str) -> str:
+    """Whatever it is, but not nothing: a script's variable may not be set."""
+    if not given:
+        raise ArgumentTypeError("it is empty; is a variable not set?")
+    return given
 
 
 def size(text: str) -> int:
@@ -125,13 +134,18 @@ def add_connection(parser: argparse.ArgumentParser, which: str = "") -> None:
     """
     dash = f"--{which}-" if which else "--"
     group = parser.add_argument_group(f"{which} store".strip())
-    group.add_argument(f"{dash}profile", metavar="NAME", help="of AWS's configuration files")
+    group.add_argument(
+        f"{dash}profile", metavar="NAME", type=text, help="of AWS's configuration files"
+    )
     group.add_argument(
         f"{dash}endpoint-url",
         metavar="URL",
+        type=text,
         help="of a store that is not AWS (AWS_ENDPOINT_URL_S3)",
     )
-    group.add_argument(f"{dash}region", metavar="NAME", help="the store's region (AWS_REGION)")
+    group.add_argument(
+        f"{dash}region", metavar="NAME", type=text, help="the store's region (AWS_REGION)"
+    )
     group.add_argument(f"{dash}anon", action="store_true", help="do not sign requests")
     group.add_argument(
         f"{dash}parameter",
@@ -157,8 +171,14 @@ def connection(options: Namespace, which: str = "") -> dict[str, Any]:
                 f"--parameter {name}={value}: S3's parameters begin with a capital, such as"
                 " StorageClass=STANDARD_IA"
             )
-        chosen[name] = value
+        chosen[name] = _flag(name, value) if name in _FLAGS else value
     return chosen
+
+
+def _flag(name: str, value: str) -> bool:
+    if value not in {"true", "false"}:
+        raise UsageError(f"--parameter {name}={value}: expected {name}=true or {name}=false")
+    return value == "true"
 
 
 def add_output(parser: argparse.ArgumentParser) -> None:

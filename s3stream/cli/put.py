@@ -13,7 +13,7 @@ import s3stream
 from ..checksums import ALGORITHMS
 from ..errors import UsageError, add_note
 from ..journal import Journal
-from .parsing import Parser, add_connection
+from .parsing import Parser, add_connection, text
 from .signals import Stopped
 from .streams import copy, pieces, size_ahead, standard_input
 from .voice import Voice
@@ -22,8 +22,8 @@ from .writing import (
     add_expected_size,
     add_writing,
     is_published,
+    look_first,
     parts_of,
-    refuse_if_there,
     writing,
 )
 
@@ -37,9 +37,12 @@ _INPUT = "standard input"
 
 def arguments(parser: Parser) -> None:
     """What it takes."""
-    parser.add_argument("file", metavar="FILE", help="a file; - is standard input")
+    parser.add_argument("file", metavar="FILE", type=text, help="a file; - is standard input")
     parser.add_argument(
-        "uri", metavar="URI", help="s3://bucket/key; s3://bucket/folder/ takes the file's name"
+        "uri",
+        metavar="URI",
+        type=text,
+        help="s3://bucket/key; s3://bucket/folder/ takes the file's name",
     )
     add_expected_size(parser)
     add_resuming(parser)
@@ -52,6 +55,7 @@ def add_resuming(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--checkpoint",
         metavar="PATH",
+        type=text,
         help="note there how far it is: after a failure the same command goes on with it",
     )
     add_lock(parser)
@@ -76,16 +80,22 @@ def run(options: Namespace, voice: Voice) -> int:
         chosen["checkpoint"] = options.checkpoint
         chosen["lock"] = None if options.no_lock else "store"
     if options.file == "-":
-        refuse_if_there(options, options.uri)
+        _look_first(options, options.uri)
         result = send_input(options.uri, options.expected_size, chosen, voice)
         report.published(options.uri, result)
         return 0
     if options.expected_size is not None:
         raise UsageError("--expected-size is for standard input: of a file the size is known")
     uri = _with_name(options.uri, options.file)
-    refuse_if_there(options, uri)
+    _look_first(options, uri)
     report.published(uri, send_file(options.file, uri, chosen, voice))
     return 0
+
+
+def _look_first(options: Namespace, uri: str) -> None:
+    # Of an upload that goes on the object may be its own: a commit whose answer nobody heard.
+    if not options.checkpoint or not Path(options.checkpoint).exists():
+        look_first(options, uri)
 
 
 def send_file(file: str, uri: str, chosen: dict[str, Any], voice: Voice) -> s3stream.UploadResult:

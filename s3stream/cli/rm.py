@@ -9,7 +9,7 @@ from s3stream import PrefixError, S3StreamFileSystem
 
 from ..errors import UsageError
 from ..uri import split_path, split_uri
-from .parsing import Parser, add_connection, connection
+from .parsing import Parser, add_connection, connection, text
 from .voice import Voice
 
 EXAMPLE = """
@@ -20,7 +20,7 @@ s3stream rm -r s3://bucket/logs/2024
 
 def arguments(parser: Parser) -> None:
     """What it takes."""
-    parser.add_argument("uri", metavar="URI", nargs="+", help="s3://bucket/key")
+    parser.add_argument("uri", metavar="URI", type=text, nargs="+", help="s3://bucket/key")
     parser.add_argument(
         "-r", "--recursive", action="store_true", help="all objects below, and the one of that name"
     )
@@ -32,15 +32,16 @@ def run(options: Namespace, voice: Voice) -> int:
     for uri in options.uri:
         _, key = split_path(uri)
         if not key.strip("/"):
-            raise UsageError(f"{uri}: names a whole bucket, and objects are deleted here")
+            raise UsageError(f"{uri}: names a whole bucket, and only objects are deleted here")
         split_uri(uri)
     fs = S3StreamFileSystem(**connection(options))
     for uri in options.uri:
         if options.recursive:
             # Not a pattern: a name may have brackets and stars, and would stand for others then.
             fs.rm(glob.escape(uri), recursive=True)
-        elif fs.info(uri)["type"] == "directory":
-            raise PrefixError(f"{uri}: is no object but a prefix of some; -r deletes all below it")
+        elif uri.endswith("/") or fs.info(uri)["type"] == "directory":
+            # Nor is the object of the same name without the slash what was asked for.
+            raise PrefixError(f"{uri}: a prefix, not an object; -r deletes all below it")
         else:
             fs.rm_file(uri)
         voice.result({"uri": uri})

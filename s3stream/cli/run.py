@@ -6,6 +6,7 @@ our process group, so that it may ask for a password, and Ctrl-C reaches it too.
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import subprocess
 from argparse import Namespace
@@ -14,8 +15,9 @@ from typing import Any
 import s3stream
 
 from ..errors import S3StreamError, add_note
+from ..uri import split_uri
 from .codes import BY_SIGNAL, NO_COMMAND, NOT_EXECUTABLE, OF_RUN
-from .parsing import Parser, add_connection
+from .parsing import Parser, add_connection, connection, text
 from .signals import SIGNALS, Stopped, has_had_it
 from .streams import copy
 from .voice import Voice
@@ -24,8 +26,8 @@ from .writing import (
     add_expected_size,
     add_writing,
     is_published,
+    look_first,
     parts_of,
-    refuse_if_there,
     writing,
 )
 
@@ -41,7 +43,7 @@ FAILURE = OF_RUN
 def arguments(parser: Parser) -> None:
     """What it takes."""
     parser.usage = "s3stream run [options] URI -- COMMAND [argument ...]"
-    parser.add_argument("uri", metavar="URI", help="s3://bucket/key")
+    parser.add_argument("uri", metavar="URI", type=text, help="s3://bucket/key")
     parser.take_command("what is run; its standard output becomes the object")
     parser.add_argument(
         "--compress", choices=("zstd", "gzip"), help="compress what comes (zstd needs zstandard)"
@@ -57,9 +59,11 @@ def run(options: Namespace, voice: Voice) -> int:
     chosen = writing(options)
     if options.expected_size is not None:
         chosen["size_hint"] = options.expected_size
-    refuse_if_there(options, options.uri)
     command = _Command(options.command)
-    # Opened before the command is started: it shall not run for hours for a wrong option.
+    # Opened before the command is started: it shall not run for hours for a wrong option, nor for a
+    # bucket that is not there.
+    _refuse_without_bucket(options)
+    look_first(options, options.uri)
     file: Any = s3stream.open(
         options.uri, "wb", compression=options.compress, publish="commit", **chosen
     )
@@ -89,6 +93,12 @@ def run(options: Namespace, voice: Voice) -> int:
     ended = f"was killed by {_name_of(-code)}" if code < 0 else f"exited with {code}"
     voice.fail(f"{options.command[0]} {ended}: nothing was published")
     return BY_SIGNAL - code if code < 0 else code
+
+
+def _refuse_without_bucket(options: Namespace) -> None:
+    bucket, _ = split_uri(options.uri)
+    with contextlib.suppress(PermissionError):  # who may only write cannot see it
+        s3stream.S3StreamFileSystem(**connection(options)).info(bucket)
 
 
 class _CannotStartError(Exception):

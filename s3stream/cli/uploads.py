@@ -11,7 +11,7 @@ from ..errors import NotFoundError, UsageError
 from ..journal import Journal
 from ..uri import split_path
 from .bar import clock
-from .parsing import Parser, add_connection, connection, duration, size, whole_number
+from .parsing import Parser, add_connection, connection, duration, size, text, whole_number
 from .put import add_lock, send_file, send_input
 from .voice import Voice, printable
 from .writing import Report
@@ -31,7 +31,9 @@ def arguments(parser: Parser) -> None:
         help="show them: age, parts, bytes, id, URI",
         run=_list,
     )
-    verb.add_argument("uri", metavar="URI", help="s3://bucket, or what the keys begin with")
+    verb.add_argument(
+        "uri", metavar="URI", type=text, help="s3://bucket, or what the keys begin with"
+    )
     verb.add_argument("--older-than", metavar="TIME", type=duration, help="such as 12h or 7d")
     add_connection(verb)
 
@@ -41,10 +43,14 @@ def arguments(parser: Parser) -> None:
         help="remove them and their parts; one that is still running fails then",
         run=_abort,
     )
-    verb.add_argument("uri", metavar="URI", help="s3://bucket, or what the keys begin with")
+    verb.add_argument(
+        "uri", metavar="URI", type=text, help="s3://bucket, or what the keys begin with"
+    )
     which = verb.add_mutually_exclusive_group(required=True)
     which.add_argument("--older-than", metavar="TIME", type=duration, help="such as 12h or 7d")
-    which.add_argument("--upload-id", metavar="ID", help="just this one of s3://bucket/key")
+    which.add_argument(
+        "--upload-id", metavar="ID", type=text, help="just this one of s3://bucket/key"
+    )
     add_connection(verb)
 
     verb = add(
@@ -53,8 +59,10 @@ def arguments(parser: Parser) -> None:
         help="go on with the upload that put --checkpoint has begun",
         run=_resume,
     )
-    verb.add_argument("checkpoint", metavar="CHECKPOINT", help="what --checkpoint named")
-    verb.add_argument("file", metavar="FILE", help="the same file; - is the same standard input")
+    verb.add_argument("checkpoint", metavar="CHECKPOINT", type=text, help="what --checkpoint named")
+    verb.add_argument(
+        "file", metavar="FILE", type=text, help="the same file; - is the same standard input"
+    )
     add_lock(verb)
     verb.add_argument("--concurrency", metavar="N", type=whole_number, help="parts in flight (24)")
     verb.add_argument("--memory", metavar="SIZE", type=size, help="of its parts (128MiB)")
@@ -66,7 +74,9 @@ def arguments(parser: Parser) -> None:
         help="have the store abort them by itself (a lifecycle rule; the others stay)",
         run=_expire,
     )
-    verb.add_argument("uri", metavar="URI", help="s3://bucket, or what the keys begin with")
+    verb.add_argument(
+        "uri", metavar="URI", type=text, help="s3://bucket, or what the keys begin with"
+    )
     verb.add_argument("--days", metavar="N", type=whole_number, default=7, help="of age (7)")
     add_connection(verb)
 

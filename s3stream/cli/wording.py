@@ -42,6 +42,7 @@ PHRASES = {
     "that is said by the option checksum=": "that is said by --checksum",
     "that is said by the option if_match=": "that is said by --if-match",
     "that is said by the option if_none_match= or mode 'xb'": "that is said by --if-none-match",
+    "to begin again, do it without its checkpoint": "to begin again, delete its checkpoint",
     "until s3stream.abort_uploads() removes it": "until s3stream uploads abort removes it",
     "which s3stream.list_uploads() shows": "which s3stream uploads list shows",
     "upload_file() goes on with it": "give the file's name, and not -",

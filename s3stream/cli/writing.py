@@ -11,10 +11,10 @@ from typing import Any
 
 import s3stream
 
-from ..errors import AlreadyExistsError, add_note
+from ..errors import AlreadyExistsError, NotFoundError, PreconditionError, add_note
 from ..plan import plan_parts
 from .bar import clock, count, human
-from .parsing import connection, pair, size, whole_number
+from .parsing import connection, pair, size, text, whole_number
 from .streams import flush_output
 from .voice import Voice
 
@@ -24,12 +24,17 @@ _CHECKSUMS = ("crc64nvme", "crc32c", "crc32", "none")
 def add_writing(parser: argparse.ArgumentParser) -> None:
     """Add the options of an object that is written."""
     group = parser.add_argument_group("object")
-    group.add_argument(
+    condition = group.add_mutually_exclusive_group()
+    condition.add_argument(
         "--if-none-match", action="store_true", help="only where there is no object yet"
     )
-    group.add_argument("--if-match", metavar="ETAG", help="only in the place of this one")
-    group.add_argument("--storage-class", metavar="CLASS", help="such as STANDARD_IA")
-    group.add_argument("--content-type", metavar="TYPE", help="guessed from the key if not given")
+    condition.add_argument(
+        "--if-match", metavar="ETAG", type=text, help="only in the place of this one"
+    )
+    group.add_argument("--storage-class", metavar="CLASS", type=text, help="such as STANDARD_IA")
+    group.add_argument(
+        "--content-type", metavar="TYPE", type=text, help="guessed from the key if not given"
+    )
     group.add_argument(
         "--metadata",
         metavar="NAME=VALUE",
@@ -80,20 +85,34 @@ def writing(options: Namespace) -> dict[str, Any]:
     return connection(options) | chosen
 
 
-def refuse_if_there(options: Namespace, uri: str) -> None:
-    """With --if-none-match, raise `AlreadyExistsError` before anything is read or sent.
+def look_first(options: Namespace, uri: str) -> None:
+    """With --if-none-match or --if-match, raise what would come of it before anything is read.
 
     The store has the last word when the object is published; a look now may save hours.
     """
-    if not options.if_none_match:
+    if not options.if_none_match and options.if_match is None:
         return
     fs = s3stream.S3StreamFileSystem(**connection(options))
     try:
-        there = fs.info(uri)["type"] == "file"
-    except (FileNotFoundError, PermissionError):
-        return  # or nobody may look: then it shows in the end
-    if there:
+        found = fs.info(uri)
+    except PermissionError:
+        return  # nobody may look: then it shows in the end
+    except FileNotFoundError:
+        if options.if_match is None:
+            return
+        raise
+    is_object = found["type"] == "file"
+    if options.if_none_match and is_object:
         raise AlreadyExistsError(f"{uri}: there is an object of that name already")
+    if options.if_match is None:
+        return
+    if not is_object:
+        raise NotFoundError(f"{uri}: --if-match: there is no object of that name")
+    if found["ETag"].strip('"') != options.if_match.strip('"'):
+        raise PreconditionError(
+            f"{uri}: --if-match: the ETag of the object that is there is {found['ETag']}, and not"
+            f" {options.if_match}"
+        )
 
 
 def parts_of(chosen: dict[str, Any], expected: int | None) -> Callable[[int], int]:

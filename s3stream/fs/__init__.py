@@ -1,20 +1,20 @@
 """S3 as fsspec's file system `s3stream`: our writer, fsspec's buffered reader, plain calls between.
 
 Only puts fsspec's face on the rooms below; decides nothing about uploads. In layers, each a class
-on top of the one before: `connection`, `looking`, `describing`, `opening`, `buckets`, `changing`,
-`moving`, `whole`.
+on top of the one before: `connection`, `looking`, `finding`, `describing`, `opening`, `buckets`,
+`changing`, `several`, `moving`, `whole`, `many`.
 """
 
 from __future__ import annotations
 
 from ..uri import SCHEMES
+from .many import Many
 from .names import OPEN_OPTIONS, refuse_unknown, take_connection
-from .whole import Whole
 
 __all__ = ["OPEN_OPTIONS", "S3StreamFileSystem", "refuse_unknown", "take_connection"]
 
 
-class S3StreamFileSystem(Whole):
+class S3StreamFileSystem(Many):
     """Files in S3, `s3stream://bucket/key`.
 
     Options, by s3fs's names: `anon key secret token profile endpoint_url use_ssl client_kwargs
@@ -29,6 +29,8 @@ class S3StreamFileSystem(Whole):
     bucket keeps, by `version_id=` or as `bucket/key?versionId=…`; a file that is open then reads on
     when its object is replaced. `default_block_size`: bytes that reading fetches at once, and the
     `part_size` of writing where that is not given. `fixed_upload_size=True` is `equal_parts=True`.
+    `batch_size`: requests at once of what is done to several objects (32; -1: as many as the client
+    keeps connections, and never more).
 
     Raises `UsageError` for an option that is none, `AccessDeniedError` without credentials.
     """

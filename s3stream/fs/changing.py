@@ -5,10 +5,11 @@ No byte of an object passes through here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..errors import NotFoundError, PrefixError, UsageError
+from ..waiting import Cancellation
 from .buckets import BucketKeeping
 
 
@@ -18,8 +19,10 @@ class Changing(BucketKeeping):
     def rm_file(self, path: str) -> None:
         """Delete one object."""
         place = self._changeable(path)
-        self._objects().delete(place.bucket, place.key)
-        self._forget(f"{place.bucket}/{place.key}")
+        try:
+            self._objects().delete(place.bucket, place.key)
+        finally:
+            self._forget(f"{place.bucket}/{place.key}")
 
     _rm = rm_file
 
@@ -48,7 +51,6 @@ class Changing(BucketKeeping):
         self._delete(objects)
         for bucket in emptied:
             self._buckets().delete(bucket)
-        self.invalidate_cache()
 
     def bulk_delete(self, pathlist: Sequence[str], **kwargs: Any) -> None:
         """Delete any number of objects, a thousand a request; `kwargs` are S3's own parameters.
@@ -59,7 +61,6 @@ class Changing(BucketKeeping):
         if isinstance(pathlist, str):
             raise UsageError(f"{pathlist!r}: expected a list of paths")
         self._delete(map(self._key_of, pathlist), kwargs)
-        self.invalidate_cache()
 
     def _key_of(self, path: str) -> tuple[str, str]:
         place = self._changeable(path)
@@ -68,14 +69,22 @@ class Changing(BucketKeeping):
         return place.bucket, place.key
 
     def _delete(
-        self, objects: Iterable[tuple[str, str]], given: dict[str, Any] | None = None
+        self,
+        objects: Iterable[tuple[str, str]],
+        given: dict[str, Any] | None = None,
+        etags: Mapping[tuple[str, str], str] | None = None,
     ) -> None:
+        """Delete objects; with `etags` just these, where the store heeds that."""
         by_bucket: dict[str, list[str]] = {}
         for bucket, key in objects:
             by_bucket.setdefault(bucket, []).append(key)
         store = self._objects(self._with(given or {}))
-        for bucket, keys in by_bucket.items():
-            store.delete_many(bucket, keys)
+        try:
+            for bucket, keys in by_bucket.items():
+                known = {key: etag for (of, key), etag in (etags or {}).items() if of == bucket}
+                store.delete_many(bucket, keys, known)
+        finally:
+            self.invalidate_cache()  # what has failed may have deleted some
 
     def _all_at(self, bucket: str, key: str) -> list[str]:
         """The keys of the object itself and of all below it, console-made folders too."""
@@ -98,15 +107,29 @@ class Changing(BucketKeeping):
         of a new object. `kwargs` are S3's own parameters (`StorageClass=`, or `Metadata=` with
         `MetadataDirective="REPLACE"`). A prefix is passed over: S3 has no folders to copy.
         """
+        self._copy_one(path1, path2, None, preserve_etag, **kwargs)
+
+    def _copy_one(
+        self,
+        path1: str,
+        path2: str,
+        cancellation: Cancellation | None,
+        preserve_etag: bool | None = None,
+        **kwargs: Any,
+    ) -> None:
         if preserve_etag:
             raise UsageError("preserve_etag=True: what ETag a copy has is the store's to choose")
         source, dest = self._place(path1), self._changeable(path2)
+        copies = self._copies(self._with(kwargs), cancellation)
+        if self._is_kept_as_directory(path1):
+            return
         try:
-            self._copies(self._with(kwargs)).copy(source, dest)
+            copies.copy(source, dest)
         except NotFoundError:
             if not self.isdir(path1):
                 raise
-        self._forget(f"{dest.bucket}/{dest.key}")
+        finally:
+            self._forget(f"{dest.bucket}/{dest.key}")  # what has failed may be there
 
     def merge(self, path: str, filelist: Sequence[str], **kwargs: Any) -> None:
         """Make one object of several at the store, in their order; they stay as they are.
@@ -118,5 +141,7 @@ class Changing(BucketKeeping):
         if isinstance(filelist, str):
             raise UsageError(f"filelist={filelist!r}: expected a list of paths")
         dest = self._changeable(path)
-        self._copies(self._with(kwargs)).merge([self._place(name) for name in filelist], dest)
-        self._forget(f"{dest.bucket}/{dest.key}")
+        try:
+            self._copies(self._with(kwargs)).merge([self._place(name) for name in filelist], dest)
+        finally:
+            self._forget(f"{dest.bucket}/{dest.key}")

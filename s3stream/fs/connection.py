@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from fsspec.spec import AbstractFileSystem
@@ -17,7 +18,14 @@ from ..errors import UsageError
 from ..options import OPTION_NAMES, WriteOptions
 from ..profiles import GENERIC, profile_at, profile_named, with_defaults
 from ..store import CONNECTION_OPTIONS, Buckets, Copies, Facets, Objects, Place, connect
-from .names import FSSPEC_OPTIONS, S3FS_OPTIONS, check_reading, refuse_unknown
+from ..waiting import Cancellation
+from .names import (
+    FSSPEC_OPTIONS,
+    S3FS_OPTIONS,
+    check_batch_size,
+    check_reading,
+    refuse_unknown,
+)
 
 _VERSION = "?versionId="
 
@@ -55,7 +63,12 @@ class Connected(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no type
         # Botocore follows a bucket to its region and remembers it, whatever is said here.
         options.pop("cache_regions", None)
         check_reading(default_block_size, default_cache_type)
+        self.batch_size: int | None = options.get("batch_size")
+        if self.batch_size is not None:
+            check_batch_size(self.batch_size)
         super().__init__(**options)
+        # Another one whenever a listing is dropped.
+        self._listings = object()
         self._connection = ours
         self._writing = writing
         self.default_block_size = default_block_size
@@ -175,23 +188,44 @@ class Connected(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no type
     def invalidate_cache(self, path: str | None = None) -> None:
         """Forget kept listings: all of them, or those at and below `path` and that it stands in."""
         if path is None:
+            self._listings = object()
             self.dircache.clear()
         else:
             path = self._strip_protocol(path)
             for kept in [kept for kept in self.dircache if kept.startswith(f"{path}/")]:
-                self.dircache.pop(kept, None)
+                self._drop(kept)
             self._forget(path)
         super().invalidate_cache(path)
 
     def _forget(self, path: str) -> None:
+        # First: who lists meanwhile has perhaps not seen what has changed, and is not to keep it.
+        self._listings = object()
         while path and len(self.dircache):
-            self.dircache.pop(path, None)
+            self._drop(path)
             path = self._parent(path) if "/" in path else ""
-        self.dircache.pop("", None)
+        self._drop("")
+
+    def _drop(self, path: str) -> None:
+        with suppress(KeyError):  # another thread was faster
+            del self.dircache[path]
+
+    def _keep(self, listings: dict[str, list[dict[str, Any]]], since: object) -> None:
+        """Keep listings that were made since `_listings` was that, unless one was dropped."""
+        self.dircache.update(listings)
+        if since is not self._listings:
+            for path in listings:
+                self._drop(path)
 
     def _from_listing(self, path: str) -> dict[str, Any] | None:
         entries = self.dircache.get(self._parent(path), ())
         return next((dict(entry) for entry in entries if entry["name"] == path), None)
+
+    def _is_kept_as_directory(self, path: str) -> bool:
+        """Whether a kept listing says so; nobody is asked."""
+        path = self._strip_protocol(path)
+        entries = self.dircache.get(self._parent(path), ())
+        # There may be an object of the same name.
+        return {entry["type"] for entry in entries if entry["name"] == path} == {"directory"}
 
     # -- the store
 
@@ -201,9 +235,11 @@ class Connected(AbstractFileSystem):  # type: ignore[misc]  # fsspec has no type
     def _facets(self, given: Mapping[str, Any] | None = None) -> Facets:
         return Facets(self.client, self._parameters if given is None else given)
 
-    def _copies(self, given: Mapping[str, Any] | None = None) -> Copies:
+    def _copies(
+        self, given: Mapping[str, Any] | None = None, cancellation: Cancellation | None = None
+    ) -> Copies:
         given = self._parameters if given is None else given
-        return Copies(self.client, given, self._write_options({}))
+        return Copies(self.client, given, self._write_options({}), cancellation=cancellation)
 
     def _buckets(self) -> Buckets:
         return Buckets(self.client, self._parameters)

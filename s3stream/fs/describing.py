@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import NotFoundError, UsageError
-from .looking import Looking
+from .finding import Finding
 
 
-class Describing(Looking):
+class Describing(Finding):
     """A file system that can read and change what is written on an object."""
 
     def metadata(self, path: str, refresh: bool = False, **kwargs: Any) -> dict[str, str]:

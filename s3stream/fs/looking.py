@@ -59,6 +59,24 @@ class Looking(Connected):
             return False
         return True
 
+    def isdir(self, path: str) -> bool:
+        """Whether `path` is a prefix or a bucket.
+
+        No, too, where these credentials may not look: who may only write has to write all the
+        same. Any other error is raised.
+        """
+        return self._type_at(path) == "directory"
+
+    def isfile(self, path: str) -> bool:
+        """Whether `path` is an object; no and errors as `isdir`."""
+        return self._type_at(path) == "file"
+
+    def _type_at(self, path: str) -> str:
+        try:
+            return str(self.info(path)["type"])
+        except (FileNotFoundError, PermissionError):
+            return ""
+
     def ls(
         self,
         path: str,
@@ -78,9 +96,10 @@ class Looking(Connected):
             entries = self._list_versions(path)
         else:
             kept = None if refresh else self.dircache.get(path)
+            since = self._listings
             entries = self._list(path) if kept is None else kept
             if kept is None:
-                self.dircache[path] = entries
+                self._keep({path: entries}, since)
         if not detail:
             return sorted(entry["name"] for entry in entries)
         return [dict(entry) for entry in entries]
@@ -94,9 +113,11 @@ class Looking(Connected):
             ]
         prefix = f"{key}/" if key else ""
         found, prefixes = self._level(bucket, prefix)
-        entries = [directory_entry(f"{bucket}/{p.rstrip('/')}") for p in prefixes]
         # A "folder" that a console has made is an empty object named like the prefix.
-        entries += [file_entry(bucket, version) for version in found if version.key != prefix]
+        entries = [file_entry(bucket, version) for version in found if version.key != prefix]
+        entries += [directory_entry(f"{bucket}/{p.rstrip('/')}") for p in prefixes]
+        # Of an object and a prefix of one name the object comes first: `info` tells of it, too.
+        entries.sort(key=lambda entry: str(entry["name"]))
         if entries or not key or any(version.key == prefix for version in found):
             return entries
         return [self._file_at(path)]
@@ -137,39 +158,6 @@ class Looking(Connected):
         place = self._place(path)
         version = self._objects().head(place.bucket, place.key, place.version_id)
         return file_entry(place.bucket, version)
-
-    def find(
-        self,
-        path: str,
-        maxdepth: int | None = None,
-        withdirs: bool = False,
-        detail: bool = False,
-        prefix: str = "",
-        **kwargs: Any,
-    ) -> Any:
-        """List all objects below `path`, by one flat listing where that is enough."""
-        path = self._strip_protocol(path)
-        bucket, key, _ = self.split_path(path)
-        if maxdepth is not None or withdirs or not bucket:
-            # Whatever fsspec makes of a path that is an object, `info` knows better.
-            names = super().find(path, maxdepth=maxdepth, withdirs=withdirs, detail=True, **kwargs)
-            below = f"{path}/{prefix}" if prefix else ""
-            names = {
-                name: entry or self.info(name)
-                for name, entry in names.items()
-                if name.startswith(below)
-            }
-            return names if detail else sorted(names)
-        below = (f"{key}/" if key else "") + prefix
-        found, _ = self._level(bucket, below, delimiter="")
-        entries = [file_entry(bucket, v) for v in found if not v.key.endswith("/")]
-        if not entries and key and not prefix:
-            try:
-                entries = [self._file_at(path)]
-            except NotFoundError:
-                entries = []
-        names = {entry["name"]: entry for entry in entries}
-        return names if detail else sorted(names)
 
     def created(self, path: str) -> datetime:
         """When the object was last written: S3 keeps no other time."""

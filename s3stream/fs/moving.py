@@ -14,12 +14,11 @@ from fsspec.implementations.local import trailing_sep
 from fsspec.utils import other_paths
 
 from ..errors import PrefixError, UsageError
-from .changing import Changing
+from .planning import Pairs
+from .several import Several
 
-_Pairs = list[tuple[str, str]]
 
-
-class Moving(Changing):
+class Moving(Several):
     """A file system whose objects can be moved."""
 
     def mv(
@@ -28,13 +27,16 @@ class Moving(Changing):
         path2: Any,
         recursive: bool = False,
         maxdepth: int | None = None,
+        batch_size: int | None = None,
         **kwargs: Any,
     ) -> None:
         """Move objects: copy all at the store, then delete what was copied.
 
-        `path1` and `path2` are as for `copy`, `kwargs` as for `cp_file`. What comes below `path1`
-        meanwhile stays there; when a copy fails, nothing is deleted. An object that is written
-        anew between its copy and its deletion is lost: S3 cannot delete on a condition.
+        `path1`, `path2` and `batch_size` are as for `copy`, `kwargs` as for `cp_file`. What comes
+        below `path1` meanwhile stays there; when a copy fails, nothing is deleted. An object that
+        is written anew meanwhile stays too, and is a `PreconditionError`, on a store that heeds the
+        ETag in DeleteObjects (AWS since 2025); on others what came between copy and deletion is
+        lost.
 
         Raises `UsageError` before anything is copied when two objects would become one, when one
         would be written where another is moved from (such as into itself), or for an object with
@@ -42,18 +44,18 @@ class Moving(Changing):
         """
         self.invalidate_cache()  # what is to be moved is what is there
         pairs = self._pairs(path1, path2, recursive, maxdepth)
-        folders = [name for name, _ in pairs if self.info(name)["type"] == "directory"]
+        before = {name: self.info(name) for name, _ in pairs}
+        folders = [name for name in before if before[name]["type"] == "directory"]
         named = [path1] if isinstance(path1, (str, os.PathLike)) else list(path1)
         roots = [*folders, *(self._strip_protocol(named) if recursive else ())]
         _refuse_losses(pairs, roots, folders)
         objects = [pair for pair in pairs if pair[0] not in folders]
         markers = self._markers_of(folders) if recursive and maxdepth is None else []
-        for source, dest in objects:
-            self.cp_file(source, dest, **kwargs)
-        self._delete([*(self._key_of(source) for source, _ in objects), *markers])
-        self.invalidate_cache()
+        self._copy_all(objects, batch_size, ignore=False, kwargs=kwargs)
+        etags = {self._key_of(source): before[source]["ETag"] for source, _ in objects}
+        self._delete([*etags, *markers], etags=etags)
 
-    def _pairs(self, path1: Any, path2: Any, recursive: bool, maxdepth: int | None) -> _Pairs:
+    def _pairs(self, path1: Any, path2: Any, recursive: bool, maxdepth: int | None) -> Pairs:
         """What becomes of what, as fsspec's `copy` has it, without what stays where it is."""
         if isinstance(path1, list) and isinstance(path2, list):
             if len(path1) != len(path2):
@@ -97,7 +99,7 @@ class Moving(Changing):
         return markers
 
 
-def _refuse_losses(pairs: _Pairs, roots: list[str], folders: list[str]) -> None:
+def _refuse_losses(pairs: Pairs, roots: list[str], folders: list[str]) -> None:
     for _, dest in pairs:
         for root in roots:
             if dest.startswith(f"{root}/"):

@@ -83,6 +83,7 @@ def file_entry(bucket: str, version: Version) -> dict[str, Any]:
         "size": version.size,
         "type": "file",
         "Key": f"{bucket}/{version.key}",
+        "Size": version.size,
         "ETag": version.etag,
         "LastModified": version.modified,
         "StorageClass": version.storage_class,
@@ -94,7 +95,14 @@ def file_entry(bucket: str, version: Version) -> dict[str, Any]:
 
 def directory_entry(name: str) -> dict[str, Any]:
     """What fsspec calls the info of a prefix or bucket."""
-    return {"name": name, "size": 0, "type": "directory", "StorageClass": "DIRECTORY"}
+    return {
+        "name": name,
+        "size": 0,
+        "type": "directory",
+        "Key": name,
+        "Size": 0,
+        "StorageClass": "DIRECTORY",
+    }
 
 
 def version_entry(bucket: str, version: Version, latest: bool) -> dict[str, Any]:
@@ -104,6 +112,13 @@ def version_entry(bucket: str, version: Version, latest: bool) -> dict[str, Any]
     if version.version_id not in {None, "null"}:
         entry["name"] += f"?versionId={version.version_id}"
     return entry
+
+
+def check_batch_size(value: Any) -> None:
+    """Refuse what is no number of things to do at once, nor -1 for as many as can be."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not whole or (value < 1 and value != -1):
+        raise UsageError(f"batch_size={value!r}: expected a number above 0, or -1 for no limit")
 
 
 def check_reading(block_size: Any, cache_type: Any) -> None:

@@ -20,10 +20,9 @@ from ..errors import (
 from ..files import wrap
 from ..modes import Mode, check_layers, parse_mode
 from ..options import WriteOptions
-from ..predecessor import Predecessor
 from ..seekable import SeekableWriter
 from ..store import look_at_predecessor
-from ..transaction import S3Transaction
+from ..transaction import S3Transaction, next_turn
 from ..writer import S3Writer
 from .describing import Describing
 from .names import OPEN_OPTIONS, check_reading, refuse_unknown
@@ -72,9 +71,13 @@ class Opening(Describing):
         *,
         callback: Any = None,
         look: bool = False,
+        turn: tuple[int, int] | None = None,
         **kwargs: Any,
     ) -> Any:
-        """The same, for writing; whether there is an object already is asked with `look` only."""
+        """The same, for writing; whether there is an object already is asked with `look` only.
+
+        `turn` is the place of the file in a transaction, where that is not the order of opening.
+        """
         layers = {name: kwargs.pop(name, None) for name in ("encoding", "errors", "newline")}
         buffering = kwargs.pop("buffering", -1)
         publish_later = not kwargs.pop("autocommit", not self._intrans)
@@ -92,12 +95,12 @@ class Opening(Describing):
         if mode.appends:
             raw = self._appender(*what, callback)
         elif mode.seeks:
-            raw = self._make_seekable(*what, callback)
+            raw = self._make_writer(*what, SeekableWriter, callback=callback)
         else:
-            raw = self._make_writer(*what, callback)
+            raw = self._make_writer(*what, callback=callback)
         file = wrap(raw, text=mode.text, buffering=buffering, compression=compression, **layers)
         if publish_later:
-            self.transaction.files.append(file)
+            self.transaction.add(file, turn or (next_turn(), 0))
         return file
 
     def _refuse_what_is_there(self, bucket: str, key: str, options: WriteOptions) -> None:
@@ -169,7 +172,7 @@ class Opening(Describing):
                 bucket=bucket,
                 key=key,
             )
-        raw = self._make_writer(bucket, key, options, callback, predecessor)
+        raw = self._make_writer(bucket, key, options, callback=callback, predecessor=predecessor)
         if raw.tell() < predecessor.size:
             # Too small to be a part before others: it is written once more, before ours.
             try:
@@ -178,19 +181,6 @@ class Opening(Describing):
                 raw._discard_because_of(error)
                 raise
         return raw
-
-    def _make_seekable(
-        self, bucket: str, key: str, options: WriteOptions, callback: Any = None
-    ) -> S3Writer:
-        return SeekableWriter(
-            bucket,
-            key,
-            client=self.client,
-            options=options,
-            on_commit=lambda result: self._forget(f"{bucket}/{key}"),
-            callback=callback,
-            store=self.store,
-        )
 
     def _what_to_write(
         self, path: str, block_size: int | None, kwargs: dict[str, Any]
@@ -202,32 +192,35 @@ class Opening(Describing):
             raise UsageError("version_id=: for reading; the store names what is written")
         # Reading options come along from callers who open both ways.
         chosen = {name: kwargs[name] for name in kwargs if name not in OPEN_OPTIONS}
-        for size in (block_size, chosen.pop("chunksize", None)):
-            if size is not None:
-                chosen.setdefault("part_size", size)
-        if self.default_block_size is not None and "part_size" not in self._writing:
-            chosen.setdefault("part_size", self.default_block_size)
+        self._choose_part_size(block_size, chosen)
         if kwargs.get("requester_pays"):
             chosen.setdefault("RequestPayer", "requester")
         if kwargs.get("acl"):
             chosen.setdefault("ACL", kwargs["acl"])
         return place.bucket, place.key, self._write_options(chosen)
 
+    def _choose_part_size(self, block_size: int | None, chosen: dict[str, Any]) -> None:
+        for size in (block_size, chosen.pop("chunksize", None)):
+            if size is not None:
+                chosen.setdefault("part_size", size)
+        if self.default_block_size is not None and "part_size" not in self._writing:
+            chosen.setdefault("part_size", self.default_block_size)
+
     def _make_writer(
         self,
         bucket: str,
         key: str,
         options: WriteOptions,
-        callback: Any = None,
-        predecessor: Predecessor | None = None,
+        kind: type[S3Writer] = S3Writer,
+        **more: Any,
     ) -> S3Writer:
-        return S3Writer(
+        """A writer that listings know of when it has published; `more` is what else it takes."""
+        return kind(
             bucket,
             key,
             client=self.client,
             options=options,
             on_commit=lambda result: self._forget(f"{bucket}/{key}"),
-            predecessor=predecessor,
-            callback=callback,
             store=self.store,
+            **more,
         )

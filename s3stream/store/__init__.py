@@ -6,17 +6,19 @@ from .addressed import Origin
 from .appending import look_at_predecessor
 from .bodies import crc_of
 from .buckets import Buckets
+from .calls import listen
 from .client import CONNECTION_OPTIONS, connect
 from .conditions import PUT
 from .copying import Copies
+from .downloading import download
 from .facets import Facets
 from .failures import is_not_allowed, is_refusal, is_upload_gone
 from .locks import Claim, LockObject, parameters_beside
-from .making import PartMaker, make
+from .making import make
 from .objects import Objects, Version, listed
 from .parameters import Parameters
 from .place import Place
-from .reading import ListedObject, Range, Reader, endpoint_of
+from .reading import ListedObject, Range, Reader, connections_of, endpoint_of
 from .started import Listing
 from .target import Target
 from .uploads import StartedUpload, Uploads
@@ -34,7 +36,6 @@ __all__ = [
     "Objects",
     "Origin",
     "Parameters",
-    "PartMaker",
     "Place",
     "Range",
     "Reader",
@@ -43,12 +44,15 @@ __all__ = [
     "Uploads",
     "Version",
     "connect",
+    "connections_of",
     "crc_of",
+    "download",
     "endpoint_of",
     "is_not_allowed",
     "is_refusal",
     "is_upload_gone",
     "listed",
+    "listen",
     "look_at_predecessor",
     "make",
     "parameters_beside",

@@ -104,7 +104,9 @@ def connect(
     except (BotoCoreError, TypeError, ValueError) as error:
         if isinstance(error, BotoCoreError):
             raise translate(error, "cannot make an S3 client") from error
-        raise UsageError(f"cannot make an S3 client: {error}") from error
+        url = "Invalid endpoint" in str(error)
+        hint = "; expected a URL such as https://s3.example.com" if url else ""
+        raise UsageError(f"cannot make an S3 client: {error}{hint}") from error
     _leave_payload_to_tls(client)
     _sign_without_copying(client)
     _name_ourselves_once(client)

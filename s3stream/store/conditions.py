@@ -5,6 +5,8 @@ A store that knows no conditions does not refuse them: it ignores them, without 
 
 from __future__ import annotations
 
+import os
+import threading
 import uuid
 import warnings
 from typing import Any
@@ -34,6 +36,9 @@ _BEFORE, _AFTER = b"1", b"22"
 
 # By endpoint, call and condition.
 _found_out: dict[tuple[str, str, str], bool] = {}
+# Several files are opened at once: one of them finds it out. By process: a lock may be held by
+# another thread at the moment of a fork.
+_finding_out: dict[int, threading.RLock] = {}
 
 
 def refuse_unless_heeded(
@@ -58,13 +63,9 @@ def refuse_unless_heeded(
     if known not in _found_out:
         name = {"Bucket": bucket, "Key": _beside(key)}
         calls = _Calls(client, name, parameters, cancellation)
-        doing = f"cannot find out whether the store heeds {option}"
-        try:
-            with translated(doing, bucket=bucket, key=name["Key"]):
-                _found_out[known] = _heeds(calls, *which)
-        except PermissionError as error:
-            _warn(f"{error}: if it ignores it, an object may be replaced that was to be kept")
-            _found_out[known] = True
+        with _finding_out.setdefault(os.getpid(), threading.RLock()):
+            if known not in _found_out:
+                _find_out(calls, name, known, option)
     if not _found_out[known]:
         raise UsageError(
             f"{option}: this store ignores it in {which[0]}, and would replace an object that was"
@@ -73,6 +74,18 @@ def refuse_unless_heeded(
             bucket=bucket,
             key=key,
         )
+
+
+def _find_out(
+    calls: _Calls, name: dict[str, str], known: tuple[str, str, str], option: str
+) -> None:
+    doing = f"cannot find out whether the store heeds {option}"
+    try:
+        with translated(doing, bucket=name["Bucket"], key=name["Key"]):
+            _found_out[known] = _heeds(calls, *known[1:])
+    except PermissionError as error:
+        _warn(f"{error}: if it ignores it, an object may be replaced that was to be kept")
+        _found_out[known] = True
 
 
 def _beside(key: str) -> str:
@@ -163,4 +176,4 @@ def _upload(calls: _Calls, condition: dict[str, str]) -> dict[str, Any]:
 
 
 def _warn(text: str) -> None:
-    warnings.warn(text, RuntimeWarning, stacklevel=4)
+    warnings.warn(text, RuntimeWarning, stacklevel=5)

@@ -19,7 +19,7 @@ from .along import parameters_of, tagging, tags_of, with_source_key, without_emp
 from .calls import call
 from .facets import Facets
 from .failures import translated
-from .making import PartMaker, make
+from .making import PartMaker, Within, make
 from .parameters import Parameters
 from .place import Place
 from .target import Target
@@ -53,7 +53,8 @@ class Copies:
     """Makes objects out of others; `given` are S3 parameters for the calls.
 
     `options` say how large the parts of a merged object have to be. An object of more than
-    `whole_up_to` bytes is made in parts: 5 GiB, the limit of CopyObject.
+    `whole_up_to` bytes is made in parts: 5 GiB, the limit of CopyObject. After a `cancellation`
+    nothing is repeated nor begun, and what was begun is removed.
     """
 
     def __init__(
@@ -63,12 +64,14 @@ class Copies:
         options: WriteOptions | None = None,
         *,
         whole_up_to: int = MAX_PART_SIZE,
+        cancellation: Cancellation | None = None,
     ) -> None:
         self._client = client
         self._given = with_source_key(given)
         self._parameters = Parameters(client, self._given)
         self._options = options or WriteOptions()
         self._whole_up_to = whole_up_to
+        self._cancellation = cancellation or Cancellation()
 
     def copy(self, source: Place, dest: Place) -> None:
         """Copy an object of any size, with its metadata, content type and tags.
@@ -86,8 +89,9 @@ class Copies:
         if head["ContentLength"] <= self._whole_up_to:
             arguments = Parameters(self._client, parameters).of("CopyObject")
             arguments |= {**dest.arguments, "CopySource": source.arguments}
+            self._cancellation.check()
             with translated(f"cannot copy {source}", **dest.where):
-                call(self._client, "copy_object", arguments)
+                call(self._client, "copy_object", arguments, self._cancellation)
             return
         if keeps_metadata:
             along = parameters_of(self._client, head)
@@ -205,7 +209,7 @@ class Copies:
         options = WriteOptions(
             checksum=self._options.checksum, s3_additional_kwargs=without_empty_tagging(parameters)
         )
-        cancellation = Cancellation("another part could not be copied")
+        cancellation = Within(self._cancellation)
         target = Target(self._client, dest.bucket, dest.key, options, cancellation)
         making = [self._maker(target, piece) for piece in pieces]
 

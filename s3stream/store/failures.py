@@ -76,6 +76,7 @@ _BY_TYPE: tuple[tuple[type[Exception], type[S3StreamError]], ...] = (
     (boto.ReadTimeoutError, TimedOutError),
     (boto.ParamValidationError, UsageError),
     (boto.ProfileNotFound, UsageError),
+    (boto.InvalidRegionError, UsageError),
     (boto.InvalidRetryConfigurationError, UsageError),
 )
 

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from ..errors import S3StreamError, UncertainError, attach
+from ..errors import S3StreamError, UncertainError, add_note, attach
 from ..sender import Outcome, Sender
 from ..state import Receipt, UploadResult
 from ..waiting import Cancellation
@@ -27,6 +27,19 @@ _LOOK_SECONDS = 0.25
 _log = logging.getLogger("s3stream")
 
 
+class Within(Cancellation):
+    """That of one object's parts; what ends all that it belongs to ends them, too."""
+
+    def __init__(self, outer: Cancellation) -> None:
+        super().__init__("another part of it could not be made")
+        self._outer = outer
+
+    def check(self) -> None:
+        """Raise `S3StreamError` when either was requested."""
+        self._outer.check()
+        super().check()
+
+
 def make(
     target: Target,
     parts: Sequence[PartMaker],
@@ -38,18 +51,21 @@ def make(
 ) -> UploadResult:
     """Make the object of these parts, `concurrency` of them at once.
 
-    `cancellation` is the target's, and ends the repeating of calls when one has failed. `begun`
+    `cancellation` is the target's, ends everything but a Complete that is on its way, and is
+    requested when a part has failed, so that no call for another is repeated. `begun`
     hears of the upload before there is anything in it, `ready` of all its parts before it is
     completed; what they raise is as if a part had failed: nothing is left then. Raises the first
     error; `UncertainError` when nobody can tell whether the object was published.
     """
     upload_id = target.create()
     places = min(concurrency, target.connections)
-    sender: Sender[Receipt] = Sender(places, f"s3stream copy {target.key}", target.pace)
+    name = f"s3stream copy {target.key}"
+    sender: Sender[Receipt] = Sender(places, name, target.pace, cancellation)
     try:
         begun(upload_id)
-        receipts = _made(sender, [partial(part, upload_id) for part in parts])
+        receipts = _made(sender, [partial(part, upload_id) for part in parts], cancellation)
         ready(upload_id, receipts)
+        cancellation.check()
     except BaseException as error:
         cancellation.request()
         settled = sender.settle(_GRACE_SECONDS)
@@ -60,7 +76,11 @@ def make(
     return _completed(target, upload_id, receipts)
 
 
-def _made(sender: Sender[Receipt], parts: Sequence[Callable[[int], Receipt]]) -> list[Receipt]:
+def _made(
+    sender: Sender[Receipt],
+    parts: Sequence[Callable[[int], Receipt]],
+    cancellation: Cancellation,
+) -> list[Receipt]:
     receipts: list[Receipt] = []
 
     def keep(outcome: Outcome[Receipt]) -> None:
@@ -72,7 +92,7 @@ def _made(sender: Sender[Receipt], parts: Sequence[Callable[[int], Receipt]]) ->
     for number, part in enumerate(parts, 1):
         if not sender.submit(partial(part, number)):
             break
-    while not sender.settle(_LOOK_SECONDS):
+    while not sender.settle(_LOOK_SECONDS, cancellation=cancellation):
         sender.collect(keep)  # one that hangs holds up no error of another
     sender.collect(keep)
     return sorted(receipts, key=lambda receipt: receipt.part_number)
@@ -94,6 +114,13 @@ def _completed(target: Target, upload_id: str, receipts: list[Receipt]) -> Uploa
             key=target.key,
             upload_id=upload_id,
         ) from error
+    except BaseException as error:
+        add_note(
+            error,
+            "it came while the store was publishing the copy, and the answer was not waited for:"
+            f" s3://{target.bucket}/{target.key} may appear, or upload {upload_id} be left",
+        )
+        raise
 
 
 def _abort(target: Target, upload_id: str, error: BaseException) -> None:

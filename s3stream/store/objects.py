@@ -5,6 +5,7 @@ Plain calls in our types and errors, for whatever shows S3 as a file system.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -13,9 +14,11 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ..errors import add_note
-from ..options import KiB
-from .failures import status_of, translate, translated
+from ..errors import PreconditionError, add_note
+from ..options import KiB, MiB
+from ..waiting import Cancellation
+from .calls import call
+from .failures import CONDITION_FAILED, OBJECT_GONE, status_of, translate, translated
 from .pages import pages
 from .parameters import Parameters
 
@@ -71,10 +74,12 @@ class Objects:
         end: int | None = None,
         etag: str | None = None,
         version_id: str | None = None,
+        cancellation: Cancellation | None = None,
     ) -> bytes:
         """Read bytes `start` to `end` (not included; None is the end) of an object, as a slice.
 
-        With an `etag`, raises `PreconditionError` when the object has another one by now.
+        With an `etag`, raises `PreconditionError` when the object has another one by now. Nothing
+        is repeated after a `cancellation`.
         """
         arguments = self._for("GetObject", bucket, Key=key, **_version(version_id))
         if etag is not None:
@@ -85,11 +90,13 @@ class Objects:
             arguments["Range"] = f"bytes={start}-" + ("" if end is None else str(end - 1))
         with translated("cannot read", bucket=bucket, key=key):
             try:
-                return self._read(arguments)
+                answer, data = self._read(arguments, cancellation)
             except ClientError as error:
                 if status_of(error) == _BEYOND_THE_END:
                     return b""
                 raise
+        _refuse_another(answer, etag, bucket, key)
+        return data
 
     def pieces(
         self, bucket: str, key: str, start: int, end: int, etag: str | None = None
@@ -106,7 +113,9 @@ class Objects:
             while start < end:
                 asking = {**arguments, "Range": f"bytes={start}-{end - 1}"}
                 try:
-                    with closing(self._client.get_object(**asking)["Body"]) as body:
+                    answer = call(self._client, "get_object", asking)
+                    _refuse_another(answer, etag, bucket, key)
+                    with closing(answer["Body"]) as body:
                         while piece := body.read(_PIECE):
                             yield piece
                             start += len(piece)
@@ -120,12 +129,18 @@ class Objects:
                         return
                     raise
 
-    def _read(self, arguments: dict[str, Any]) -> bytes:
+    def _read(
+        self, arguments: dict[str, Any], cancellation: Cancellation | None
+    ) -> tuple[dict[str, Any], bytes]:
         # Botocore repeats the call and not the reading of its answer.
         for _ in range(_READS - 1):
+            answer = call(self._client, "get_object", arguments, cancellation)
             with suppress(BotoCoreError):
-                return _body_of(self._client.get_object(**arguments))
-        return _body_of(self._client.get_object(**arguments))
+                return answer, _body_of(answer, cancellation)
+            if cancellation is not None:
+                cancellation.check()
+        answer = call(self._client, "get_object", arguments, cancellation)
+        return answer, _body_of(answer, cancellation)
 
     def list(
         self, bucket: str, prefix: str, *, delimiter: str = "", at_most: int | None = None
@@ -152,27 +167,37 @@ class Objects:
         with translated("cannot delete", bucket=bucket, key=key):
             self._client.delete_object(**self._for("DeleteObject", bucket, Key=key))
 
-    def delete_many(self, bucket: str, keys: Sequence[str]) -> None:
-        """Delete any number of objects.
+    def delete_many(
+        self, bucket: str, keys: Sequence[str], etags: Mapping[str, str] | None = None
+    ) -> None:
+        """Delete any number of objects; of those in `etags` none that has another ETag by now.
 
         All are tried; then raises for the first that the store would not delete, with a note that
-        says how many there were.
+        says how many there were: `PreconditionError` for one that was replaced. Not every store
+        heeds the ETags.
         """
         refused: list[dict[str, Any]] = []
         for first in range(0, len(keys), _DELETE_BATCH):
             batch = keys[first : first + _DELETE_BATCH]
-            wanted = {"Objects": [{"Key": key} for key in batch], "Quiet": True}
+            objects: list[dict[str, str]] = [{"Key": key} for key in batch]
+            for entry in objects:
+                if etag := (etags or {}).get(entry["Key"]):
+                    entry["ETag"] = etag
+            wanted = {"Objects": objects, "Quiet": True}
             with translated("cannot delete", bucket=bucket, key=batch[0]):
                 answer = self._client.delete_objects(
                     **self._for("DeleteObjects", bucket, Delete=wanted)
                 )
-            refused += answer.get("Errors", ())
+            # With an ETag what is not there is an error.
+            refused += [e for e in answer.get("Errors", ()) if e.get("Code") not in OBJECT_GONE]
         if refused:
             # In the answer to many keys an error stands for each, where one key's answer has it.
             told = refused[0]
             said: Any = {name: str(told.get(name)) for name in ("Code", "Message")}
             cause = ClientError({"Error": said}, "DeleteObjects")
-            error = translate(cause, "cannot delete", bucket=bucket, key=told.get("Key"))
+            replaced = told.get("Code") in CONDITION_FAILED
+            doing = "not deleted, for it was replaced meanwhile" if replaced else "cannot delete"
+            error = translate(cause, doing, bucket=bucket, key=told.get("Key"))
             add_note(error, f"not deleted: {len(refused):,} of {len(keys):,} objects")
             raise error from cause
 
@@ -180,15 +205,31 @@ class Objects:
         return {"Bucket": bucket, **self._parameters.of(call), **arguments}
 
 
+def _refuse_another(answer: Mapping[str, Any], etag: str | None, bucket: str, key: str) -> None:
+    # Some stores ignore If-Match: another object of the same size would be mixed in.
+    if etag is not None and _bare(answer.get("ETag", etag)) != _bare(etag):
+        raise PreconditionError("the object was replaced", bucket=bucket, key=key)
+
+
+def _bare(etag: str) -> str:
+    # What a gateway compresses on its way it calls weak.
+    return etag.removeprefix("W/").strip('"')
+
+
 def _version(version_id: str | None) -> dict[str, str]:
     return {} if version_id is None else {"VersionId": version_id}
 
 
-def _body_of(answer: dict[str, Any]) -> bytes:
+def _body_of(answer: dict[str, Any], cancellation: Cancellation | None) -> bytes:
     # As a context manager of its own it would give urllib3's stream, with urllib3's errors.
     with closing(answer["Body"]) as body:
-        data: bytes = body.read()
-    return data
+        # Its value is not a copy, as that of a list of pieces would be.
+        whole = io.BytesIO()
+        while piece := body.read(MiB):
+            if cancellation is not None:
+                cancellation.check()
+            whole.write(piece)
+        return whole.getvalue()
 
 
 def listed(entry: Mapping[str, Any]) -> Version:

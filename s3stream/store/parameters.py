@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import mimetypes
+import re
 from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
@@ -67,6 +68,8 @@ _SECRETS = ("SSECustomerKey", "CopySourceSSECustomerKey")
 # Botocore encodes a customer's key for all other calls that take one.
 _NOT_ENCODED = frozenset({"ListParts"})
 MAX_KEY = 1024
+# Controls but the tab, and what Python makes of bytes that are no UTF-8.
+_NOT_IN_A_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 _STAND_IN = {"Bucket": "b", "Key": "k", "UploadId": "u", "PartNumber": 1, "CopySource": "b/k"}
 
 # Only what Python itself knows, not /etc/mime.types: the same name gives the same type everywhere.
@@ -108,6 +111,7 @@ class Parameters:
             # Boto3 takes bytes too, and encodes them; a message of its own would show the value.
             if not isinstance(self._given.get(name, ""), (bytes, str)):
                 raise UsageError(f"S3 parameter {name}: expected 32 bytes")
+        _refuse_what_no_header_holds(self._given)
         for call in WRITE_CALLS:
             self._validate(call)
 
@@ -140,6 +144,20 @@ class Parameters:
         report = ParamValidator().validate({**needed, **chosen}, shape)
         if report.has_errors():
             raise UsageError(f"S3 parameters: {report.generate_report()}")
+
+
+def _refuse_what_no_header_holds(given: Mapping[str, Any]) -> None:
+    """Botocore would find it when the request is made: for a stream, when it has been written."""
+    metadata = given.get("Metadata")
+    pairs = metadata.items() if isinstance(metadata, Mapping) else ()
+    said = [(name, value) for name, value in given.items() if name not in _SECRETS]
+    for name, value in [*said, *(("Metadata", text) for pair in pairs for text in pair)]:
+        if not isinstance(value, str):
+            continue
+        if _NOT_IN_A_HEADER.search(value):
+            raise UsageError(f"S3 parameter {name}: {value!r}: no header can hold all of that")
+        if name == "Metadata" and not value.isascii():
+            raise UsageError(f"S3 parameter {name}: {value!r}: expected ASCII characters only")
 
 
 def check_name(bucket: str, key: str) -> None:

@@ -60,6 +60,11 @@ class Proof:
         self._exclusive = exclusive
         self._appends = appends
 
+    @property
+    def is_by_bytes(self) -> bool:
+        """Whether an equal object of an earlier write would be taken for ours."""
+        return self._writer_id is None
+
     def of(
         self,
         error: ClientError | BotoCoreError,
