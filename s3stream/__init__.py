@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from .archiving.extracting import extract, verify
 from .archiving.making import ArchiveResult, archive
-from .asynchronous import S3AsyncWriter, aopen, upload_stream
+from .asynchronous import S3AsyncWriter, aopen
 from .budget import limit_memory
 from .checkpoint import Checkpoint
 from .dataset import Dataset
@@ -42,6 +42,7 @@ from .resuming import resume
 from .sendfile import upload_file
 from .state import Checksum, Receipt, UploadResult
 from .stats import WriteStats
+from .streaming import upload_stream
 from .uploads import UnfinishedUpload, abort_uploads, expire_uploads, list_uploads
 from .writer import S3Writer
 

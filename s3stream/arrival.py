@@ -42,7 +42,12 @@ class Arrival:
         self._beside = folder / f".s3stream-{uuid.uuid4().hex}.partial"
         self._file = self._beside.open("xb", buffering=0)
         if there is not None:
-            self._beside.chmod(stat.S_IMODE(there))
+            try:
+                self._beside.chmod(stat.S_IMODE(there))
+            except BaseException:
+                self._file.close()
+                self.discard()
+                raise
 
     def __enter__(self) -> Arrival:
         return self

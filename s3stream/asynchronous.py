@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 import warnings
-from collections.abc import AsyncIterable, Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, TypeVar
@@ -18,6 +17,7 @@ from typing import Any, TypeVar
 from .errors import IntegrityError, UncertainError, UsageError, add_note, attach
 from .files import Writable
 from .modes import parse_mode
+from .opened import Opened
 from .opening import open as open_file
 from .options import MiB
 from .sender import Outcome
@@ -25,7 +25,7 @@ from .state import UploadResult
 from .stats import WriteStats
 from .steps import on_a_thread, value_of
 from .uri import split_uri
-from .writer import as_bytes, first_foreign_line
+from .writer import as_bytes
 
 T = TypeVar("T")
 
@@ -53,9 +53,7 @@ class S3AsyncWriter:
         self.mode = mode
         self._options = options
         self._text = parse_mode(mode).text
-        self._opened_at = first_foreign_line()
-        # Opened inside an `except` block: that exception is no reason to discard.
-        self._handled_at_open = sys.exc_info()[1]
+        self._begun = Opened()
         self._file: Writable | None = None
         self._gathered = bytearray()
         self._position = 0
@@ -126,13 +124,13 @@ class S3AsyncWriter:
         When an exception is unwinding nothing is published, a `RuntimeWarning` says so, and that
         exception goes on: as with a file of `s3stream.open`.
         """
-        unwinding = sys.exc_info()[1]
-        if unwinding is None or unwinding is self._handled_at_open:
+        unwinding = self._begun.unwinding()
+        if unwinding is None:
             await self._end_by(lambda file: file.close())
         elif not self.closed:
             await self._discard_because_of(unwinding)
             warnings.warn(
-                f"nothing was published: {self.name} (opened at {self._opened_at}) was closed while"
+                f"nothing was published: {self.name} (opened at {self._begun.at}) was closed while"
                 f" {type(unwinding).__name__} was being raised; commit() publishes all the same",
                 RuntimeWarning,
                 stacklevel=2,
@@ -169,7 +167,7 @@ class S3AsyncWriter:
 
     def _open(self) -> Writable:
         file: Any = open_file(self.name, self.mode, **self._options)
-        file._say_opened_at(self._opened_at)
+        file._say_opened_at(self._begun.at)
         if not self._text:
             self._position = file.tell()
         opened: Writable = file
@@ -288,38 +286,3 @@ def aopen(uri: str, mode: str = "wb", **options: Any) -> S3AsyncWriter:
     if "+" in str(mode) or parse_mode(mode).reads:
         raise UsageError(f"mode={mode!r}: aopen is for writing from the first byte to the last")
     return S3AsyncWriter(uri, mode, options)
-
-
-async def upload_stream(
-    source: AsyncIterable[Any] | Iterable[Any], uri: str, **options: Any
-) -> UploadResult:
-    """Write all that an (async) iterable of bytes gives to `s3://bucket/key`: whole, or not at all.
-
-    Asks for no more than can be sent: while the store is slow, so is the source. An exception of
-    the source, and a cancellation, discard, and come through. A plain iterable is asked on threads;
-    a cancellation waits until it answers. `options` are those of `aopen`.
-
-    Raises `UsageError` before any request for what is no such iterable, and for `checkpoint=`: an
-    iterable cannot be asked to go on where an upload was put down.
-    """
-    for name in ("checkpoint", "lock"):
-        if name in options:
-            raise UsageError(
-                f"{name}=: an iterable begins at its beginning, and cannot go on from where an"
-                " upload was put down; aopen(checkpoint=) can, from its tell()"
-            )
-    given: object = source
-    if isinstance(given, (str, bytes, bytearray, memoryview)) or not (
-        isinstance(given, (AsyncIterable, Iterable))
-    ):
-        raise UsageError(
-            f"source={type(given).__name__}: expected an iterable of bytes, async or not, such as"
-            " a request's stream() or a list of bytes"
-        )
-    async with aopen(uri, **options) as file:
-        if isinstance(given, AsyncIterable):
-            async for piece in given:
-                await file.write(piece)
-        else:
-            await file._write_all(iter(given))
-        return await file.commit()

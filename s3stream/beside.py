@@ -15,12 +15,10 @@ from typing import Any
 from .checkpoint import Tail
 from .checksums import ALGORITHMS
 from .errors import IntegrityError, UsageError
-from .options import MiB, WriteOptions
+from .options import WriteOptions
 from .parts import Buffer
 from .store import Objects, Target, parameters_beside
 
-# Read beside what is counted as memory, by as many uploads as are taken up at once.
-_PIECE = 1 * MiB
 # Digits of the largest offset: an object may have some 50 TB.
 _DIGITS = 14
 
@@ -56,26 +54,24 @@ class Tails:
         return Tail(key, offset, len(body), checksum)
 
     def read(self, tail: Tail) -> Iterator[bytes]:
-        """The bytes of a tail, in pieces of at most 1 MiB; at the end it is sure that it is them.
+        """The bytes of a tail, in small pieces; at the end it is sure that it is them.
 
         Raises `NotFoundError` when it is gone, `IntegrityError` when it is another.
         """
         where: dict[str, Any] = {"bucket": self._bucket, "key": tail.key}
         algorithm = ALGORITHMS[self._options.checksum] if self._options.checksum else None
         objects = Objects(self._client, self._options.s3_additional_kwargs)
-        crc = 0
-        for start in range(0, tail.size, _PIECE):
-            wanted = min(_PIECE, tail.size - start)
-            piece = objects.read(self._bucket, tail.key, start, start + wanted)
-            if len(piece) != wanted:
-                raise IntegrityError(
-                    f"the tail of a suspended upload has {start + len(piece):,} bytes,"
-                    f" {tail.size:,} were kept",
-                    **where,
-                )
+        crc = size = 0
+        for piece in objects.pieces(self._bucket, tail.key, 0, tail.size):
+            size += len(piece)
             if algorithm is not None:
                 crc = algorithm.combine(crc, algorithm.compute(piece), len(piece))
             yield piece
+        if size != tail.size:
+            raise IntegrityError(
+                f"the tail of a suspended upload has {size:,} bytes, {tail.size:,} were kept",
+                **where,
+            )
         if algorithm is not None and algorithm.encode(crc) != (tail.checksum or ""):
             raise IntegrityError(
                 f"the tail of a suspended upload has {algorithm.name} {algorithm.encode(crc)},"

@@ -8,16 +8,16 @@ decided elsewhere. Must not know how bytes are cut.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from .beside import Tails
 from .checkpoint import CHECKPOINTED, Checkpoint, Tail
 from .errors import IntegrityError, S3StreamError, UncertainError
+from .guard import Guard
 from .memory import Memory
 from .meter import Meter
 from .options import WriteOptions
-from .parts import Buffer, Part
+from .parts import Part
 from .predecessor import Predecessor
 from .prepared import PreparedUpload
 from .sender import Outcome, Sender
@@ -25,7 +25,6 @@ from .state import Event, Phase, Receipt, UploadResult, UploadState
 from .store import PUT, Origin, Target, is_refusal
 from .waiting import Cancellation
 
-T = TypeVar("T")
 Said = str | Receipt | UploadResult | None  # what the store has answered to one of our jobs
 
 # How often, while the last parts are in flight, those that have come in are told of.
@@ -33,42 +32,6 @@ _TELL_SECONDS = 0.25
 
 # The phases in which something may have to be cleaned up.
 LIVE = frozenset({Phase.FRESH, Phase.STREAMING, Phase.PREPARED, Phase.FAILED})
-
-
-class Guard(Protocol):
-    """Who keeps an upload for the time after us."""
-
-    @property
-    def tails(self) -> Tails | None:
-        """Where what makes no part is put; None: beside the object."""
-
-    def renew(self) -> None:
-        """Raise an error if it is somebody else's by now."""
-
-    def keep(self, checkpoint: Checkpoint) -> None:
-        """Write down how far it has come; asks nobody."""
-
-    def forget(self) -> None:
-        """Nothing was begun: leave nothing written down."""
-
-    def is_noted(self) -> bool:
-        """Whether anybody could find the upload again."""
-
-    def allow(self) -> None:
-        """Raise an error if it must not be committed, nor discarded; asks the store."""
-
-
-class Keeping(Guard, Protocol):
-    """Who keeps an upload for the time after its writer, as a writer sees it."""
-
-    def take_up(self, checkpoint: Checkpoint) -> None:
-        """It is that one, which is written down already."""
-
-    def let_go(self, seconds: float | None = None) -> None:
-        """The writer has ended and the upload has not: others may take it up."""
-
-    def clear(self) -> None:
-        """The upload has ended, too: remove what lies beside the object."""
 
 
 class Carrier:
@@ -158,7 +121,7 @@ class Carrier:
             self.begin()
             return self.sender.submit(job)
 
-        self._lend(part.body, upload, submit)
+        self.memory.lend(part.body, upload, submit)
         self.report()
 
     def send_tail(self, rest: Part) -> None:
@@ -169,7 +132,7 @@ class Carrier:
         def put() -> None:
             sent.append(self._tails.put(self._upload_id, rest.offset, rest.body))
 
-        self._lend(rest.body, put, self._run)
+        self.memory.lend(rest.body, put, self._run)
         self._tail = sent[0]
 
     def prepare(self) -> None:
@@ -191,7 +154,8 @@ class Carrier:
         """Publish the object in one call."""
         if self._guard is not None:
             self._guard.allow()
-        self._lend(
+            self._guard.announce(self.checkpoint(), whole.body)
+        self.memory.lend(
             whole.body,
             lambda: self.target.put(whole.body),
             lambda job: self._run(job, Event.PUBLISH),
@@ -304,31 +268,6 @@ class Carrier:
     def _copying(self, number: int, byte_range: tuple[int, int]) -> Callable[[], Receipt]:
         upload_id = self._upload_id
         return lambda: self.target.copy_predecessor(upload_id, number, byte_range)
-
-    def _lend(
-        self, body: Buffer, work: Callable[[], T], hand_on: Callable[[Callable[[], T]], bool]
-    ) -> None:
-        """Hand on a job that uses a buffer, and see that whoever has it last gives it back.
-
-        The buffer is in `loan` until somebody takes it out, which a list does in one step: the job
-        when it begins, or else we when it was not handed on. Then it can begin no more.
-        """
-        loan = [body]
-
-        def job() -> T:
-            borrowed = loan.pop()
-            try:
-                return work()
-            finally:
-                self.memory.give_back(borrowed)
-
-        handed_on = False
-        try:
-            handed_on = hand_on(job)
-        finally:
-            if not handed_on:
-                with suppress(IndexError):
-                    self.memory.give_back(loan.pop())
 
     def _run(self, job: Callable[[], Said], event: Event | None = None) -> bool:
         """Make one call on a thread, so that Ctrl-C ends the wait for it and not the call.

@@ -94,6 +94,35 @@ def when_settled(sender: Sender[T], what: str, action: Callable[[], None]) -> No
     sender.when_settled(act)
 
 
+class Removal:
+    """The removal of an upload that was begun perhaps: `upload_id` tells its id when it is known.
+
+    What is in flight for it is in flight with `sender`.
+    """
+
+    def __init__(
+        self, target: Target, sender: Sender[T], upload_id: Callable[[], str | None]
+    ) -> None:
+        self._target = target
+        self._sender = sender
+        self._upload_id = upload_id
+
+    def now(self, timeout: float | None) -> CleanupError | None:
+        """Abort it; returns what went wrong, if anything did within `timeout` seconds."""
+        upload_id = self._upload_id()
+        return None if upload_id is None else abort(self._target, upload_id, timeout)
+
+    def after(self, what: str) -> None:
+        """Abort it, once more perhaps, when `what` is in flight has ended."""
+        when_settled(self._sender, what, self._after_stragglers)
+
+    def _after_stragglers(self) -> None:
+        # The straggler may have been the call that made the upload: only now is its id known.
+        failed = self.now(None)
+        if failed is not None:
+            warn_of(failed)
+
+
 def warn_of(failed: S3StreamError) -> None:
     """Tell of a failed clean-up where no caller could catch it."""
     warnings.warn(str(failed), RuntimeWarning, stacklevel=3)

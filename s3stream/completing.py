@@ -6,8 +6,10 @@ become of an upload that cannot be completed.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 
 from .errors import (
     AlreadyExistsError,
@@ -20,6 +22,9 @@ from .errors import (
 from .manifest import agreed
 from .state import Receipt, UploadResult
 from .store import Listing, Target, is_not_allowed, is_refusal, is_upload_gone
+
+# Seconds between looks at parts that should be there.
+_PAUSES = (0.1, 0.2, 0.4, 0.8)
 
 
 def look(
@@ -38,15 +43,22 @@ def look(
     `S3StreamError` when the store does not have the parts so, `NotFoundError` when the upload is
     gone and has not become this object, `UncertainError` when nobody can tell.
     """
+    ask = partial(target.list_parts, upload_id)
+    if strictly:
+        ask = partial(listed_or_known, target, upload_id, known)
     try:
-        listing = target.list_parts(upload_id)
+        listing = ask()
+        for pause in _PAUSES:
+            if known.keys() <= listing.parts.keys():
+                break
+            # SeaweedFS shows an upload that somebody else is completing without its parts, before
+            # it is gone.
+            time.sleep(pause)
+            listing = ask()
     except S3StreamError as error:
         if known and is_upload_gone(error):
             return _found(target, upload_id, known, error, now=now)
-        # Who may send and complete need not be allowed to list.
-        if not strictly or not is_not_allowed(error):
-            raise
-        listing = Listing({n: (r,) for n, r in known.items()}, frozenset(), None, False)
+        raise
     try:
         return agreed(
             known,
@@ -58,6 +70,16 @@ def look(
     except S3StreamError as error:
         error.bucket, error.key, error.upload_id = target.bucket, target.key, upload_id
         raise
+
+
+def listed_or_known(target: Target, upload_id: str, known: Mapping[int, Receipt]) -> Listing:
+    """What the store lists; or what is known, where we may not list: who may send may complete."""
+    try:
+        return target.list_parts(upload_id)
+    except S3StreamError as error:
+        if not is_not_allowed(error):
+            raise
+        return Listing({n: (r,) for n, r in known.items()}, frozenset(), None, False)
 
 
 def publish(

@@ -16,9 +16,9 @@ from typing import Any, NoReturn
 from .errors import S3StreamError, UncertainError, UsageError, add_note, attach
 from .fs import S3StreamFileSystem, take_connection
 from .members import OPEN, Member, Members
+from .opened import first_foreign_line
 from .prepared import PreparedUpload
 from .state import Phase, UploadResult
-from .writer import first_foreign_line
 
 # So many names stand in a message; the properties have them all.
 _NAMED = 20

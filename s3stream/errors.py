@@ -145,6 +145,11 @@ def add_note(error: BaseException, note: str) -> None:
     error.__notes__ = [*(notes or []), note]  # type: ignore[attr-defined, unused-ignore]
 
 
+def in_full(error: BaseException) -> str:
+    """What an error says, and its notes."""
+    return "; ".join([str(error), *getattr(error, "__notes__", [])])
+
+
 def offer(error: BaseException, checkpoint: Any, note: str) -> None:
     """Put on an error from where to go on, as its `checkpoint`; the note says so."""
     error.checkpoint = checkpoint  # type: ignore[attr-defined]  # any error may have to carry it

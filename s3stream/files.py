@@ -1,7 +1,6 @@
-"""The faces a raw writer wears: buffered, compressed, text; each can commit and discard.
+"""The faces a raw writer wears: buffered, to go back in, compressed, text.
 
-Must not know S3, threads or file systems: only files on top of a file. An exception in the `with`
-body discards, whichever face it was.
+Must not know S3, threads or file systems: only files on top of a file.
 """
 
 from __future__ import annotations
@@ -14,129 +13,21 @@ from typing import IO, Any
 from fsspec.compression import compr
 
 from .checkpoint import Checkpoint
-from .cleanup import COLLECTED, THOROUGH, Patience
-from .discarding import Discarding
+from .cleanup import Patience
+from .face import Face
 from .oneway import OneWayFace
 from .options import KiB
-from .prepared import PreparedUpload
 from .seekable import SeekableWriter
-from .state import UploadResult
-from .stats import WriteStats
 from .writer import S3Writer
 
 # Small writes are gathered in C up to this; larger ones go straight into a part. From 64 KiB on
 # it would copy twice what copyfileobj and most writers bring.
 BUFFER_SIZE = 63 * KiB
 
-
 _BYTE_ORDER_MARKS = {"utf-16": codecs.BOM_UTF16, "utf-32": codecs.BOM_UTF32}
 
 
-class _Face(Discarding):
-    """Commit, discard and result, by way of the file underneath; for io classes to inherit."""
-
-    closed: bool
-
-    def _below(self) -> _Face | S3Writer:
-        raise NotImplementedError
-
-    def _end_writing(self) -> None:
-        """Pass on what this face still holds, before a commit."""
-        self.flush()  # type: ignore[attr-defined]  # the io class beside us has it
-
-    def commit(self) -> UploadResult:
-        """Publish the object now and close the file, whatever exception is in flight."""
-        if not self.closed:
-            self._end_writing_or_discard()
-        try:
-            return self._below().commit()
-        finally:
-            self._say_the_end()
-
-    def _prepare(self) -> bool:
-        """Bring all to the store, for a commit that is to come; False after a discard."""
-        if not self.closed:
-            self._end_writing_or_discard()
-        return self._below()._prepare()
-
-    def _refuse_to_hand_over(self) -> None:
-        self._below()._refuse_to_hand_over()
-
-    def _hand_over(self) -> PreparedUpload:
-        return self._below()._hand_over()
-
-    def close(self) -> None:
-        """Publish the object, or clean up when that must not or cannot be: `S3Writer.close`."""
-        if self._is_forked():
-            self._discard(THOROUGH)  # what is buffered here is the parent's
-        elif getattr(self, "_finalizing", False):  # io's mark: it is the garbage collector's close
-            self._abandon()
-        elif not self.closed:
-            # Not left to C, which closes what is below even when its flush has failed: the object
-            # would be published without its end.
-            self._end_writing_or_discard()
-            try:
-                self._close_below()
-            finally:
-                self._say_the_end()
-
-    def _say_the_end(self) -> None:
-        self._below()._say_the_end()
-
-    def _abandon(self) -> None:
-        """Discard what nobody has closed, and warn; nothing more is sent for it."""
-        if self.closed:
-            return
-        self._dealloc_warn(self)
-        self._discard_quietly(COLLECTED)
-
-    def _dealloc_warn(self, source: object) -> None:
-        # Io's own hook for a wrapper that is collected: it ends in the raw writer.
-        self._below()._dealloc_warn(source)
-
-    def _cancel(self) -> None:
-        self._below()._cancel()
-
-    def _interrupt(self) -> None:
-        self._below()._interrupt()
-
-    def _say_opened_at(self, line: str) -> None:
-        self._below()._say_opened_at(line)
-
-    def _is_forked(self) -> bool:
-        return self._below()._is_forked()
-
-    def _end_writing_or_discard(self) -> None:
-        try:
-            self._end_writing()
-        except BaseException as error:
-            self._discard_because_of(error)
-            raise
-
-    def _close_below(self) -> None:
-        super().close()  # type: ignore[misc]  # the io class beside us has it
-
-    def _discard(self, patience: Patience, *, on_purpose: bool = False) -> None:
-        try:
-            self._below()._discard(patience, on_purpose=on_purpose)
-        finally:
-            self._say_the_end()
-
-    @property
-    def result(self) -> UploadResult:
-        """Where and what the published object is; `ValueError` until there is one."""
-        return self._below().result
-
-    @property
-    def stats(self) -> WriteStats:
-        """How the writing has gone so far, in numbers: `S3Writer.stats`."""
-        return self._below().stats
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} on {self._below()!r}>"
-
-
-class S3BufferedWriter(OneWayFace, _Face, io.BufferedWriter):
+class S3BufferedWriter(OneWayFace, Face, io.BufferedWriter):
     """What `s3stream.open` gives for `wb`: a binary file whose small writes are gathered in C.
 
     An `io.BufferedWriter` on top of an `S3Writer` (`raw`), and closing it closes that. The object
@@ -167,7 +58,7 @@ class S3BufferedWriter(OneWayFace, _Face, io.BufferedWriter):
             self._say_the_end()
 
 
-class S3RandomWriter(_Face, io.BufferedRandom):
+class S3RandomWriter(Face, io.BufferedRandom):
     """What `s3stream.open` gives for `w+b`: a binary file that can be read, and changed anywhere.
 
     An `io.BufferedRandom`. It waits in a temporary file, in the folder that `spool` names, and is
@@ -184,7 +75,7 @@ class S3RandomWriter(_Face, io.BufferedRandom):
         return self.raw
 
 
-class S3CompressedWriter(OneWayFace, _Face, io.BufferedIOBase):
+class S3CompressedWriter(OneWayFace, Face, io.BufferedIOBase):
     """What `s3stream.open(compression=)` gives: a binary file that compresses what is written.
 
     By one of fsspec's registered compressions, on top of an `S3BufferedWriter`.
@@ -284,7 +175,7 @@ _write_text = io.TextIOWrapper.write
 _flush_text = io.TextIOWrapper.flush
 
 
-class S3TextWriter(OneWayFace, _Face, io.TextIOWrapper):
+class S3TextWriter(OneWayFace, Face, io.TextIOWrapper):
     """What `s3stream.open` gives for `w`: a text file on top of one of our binary files.
 
     An `io.TextIOWrapper`; two threads may write to it, whole strings each.

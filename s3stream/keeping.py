@@ -22,6 +22,7 @@ from .journal import Journal
 from .lock import StoreLock
 from .manifest import Listed, is_listed
 from .options import WriteOptions
+from .parts import Buffer
 from .state import UploadResult
 from .store import Origin, Target
 
@@ -67,6 +68,9 @@ class Keeper:
         if self.journal is not None and self._lost is None:
             self.journal.write(checkpoint)
             self._noted = checkpoint.upload_id
+
+    def announce(self, checkpoint: Checkpoint, body: Buffer) -> None:
+        """Nothing is kept of it: who has all its bytes writes a small object again."""
 
     def forget(self) -> None:
         """Nothing has come of it that could be taken up."""

@@ -12,13 +12,14 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from .budget import Budget, budget_of_process
 from .errors import S3StreamError, TooLargeError
 from .waiting import Cancellation, Stopwatch, wait_for
 
 Buffer = bytearray | mmap.mmap
+T = TypeVar("T")
 
 # Being filled, held back, and two on their way: the fewest that keep a slow uplink busy.
 _MAX_SPOOLED = 4
@@ -139,6 +140,31 @@ class Memory:
                 if len(buffer) == size == self._usual:
                     self._free.append(buffer)
             self._changed.notify_all()
+
+    def lend(
+        self, buffer: Buffer, work: Callable[[], T], hand_on: Callable[[Callable[[], T]], bool]
+    ) -> None:
+        """Hand on a job that uses a buffer, and see that whoever has it last gives it back.
+
+        The buffer is in `loan` until somebody takes it out, which a list does in one step: the job
+        when it begins, or else we when it was not handed on. Then it can begin no more.
+        """
+        loan = [buffer]
+
+        def job() -> T:
+            borrowed = loan.pop()
+            try:
+                return work()
+            finally:
+                self.give_back(borrowed)
+
+        handed_on = False
+        try:
+            handed_on = hand_on(job)
+        finally:
+            if not handed_on:
+                with suppress(IndexError):
+                    self.give_back(loan.pop())
 
     def drop_free(self) -> None:
         """Let go of the buffers kept for recycling."""

@@ -92,8 +92,8 @@ def check_layers(
         raise UsageError(f"compression={compression!r}: expected 'infer' or one of {known}")
     chosen: str | None = get_compression(name, compression)
     if chosen is None and compression == "infer":
-        ending = name.rpartition(".")[2].lower()
-        if ending in _ENDINGS_OF_EXTRAS:
+        stem, _, ending = name.rpartition("/")[2].lower().rpartition(".")
+        if stem and ending in _ENDINGS_OF_EXTRAS:
             raise UsageError(
                 f"compression='infer': '.{ending}' needs the package"
                 f" {_EXTRAS[_ENDINGS_OF_EXTRAS[ending]]}, which is not installed;"

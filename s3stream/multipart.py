@@ -5,33 +5,24 @@ Makes each call where it is asked for; knows no stream, no thread and no buffer 
 
 from __future__ import annotations
 
-import operator
 import os
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import IO, Any, SupportsIndex
 
+from .books import Books
 from .checksums import ALGORITHMS
-from .completing import is_gone, is_refused, look, publish
-from .errors import (
-    NotFoundError,
-    PreconditionError,
-    S3StreamError,
-    UncertainError,
-    UsageError,
-    add_note,
-)
+from .completing import look, publish
+from .errors import PreconditionError, S3StreamError, UsageError
 from .fs import S3StreamFileSystem, take_connection
-from .options import MAX_PART_SIZE, WriteOptions
+from .given import check_part_size, part_number_of, range_of, receipt_of
+from .options import WriteOptions
 from .regions import FileRegion, body_of, read_range
-from .state import Event, Phase, Receipt, UploadResult, UploadState
+from .state import Phase, Receipt, UploadResult
 from .store import Origin, Target
 from .uri import split_uri
-
-# While it is being completed no part can be added.
-_OPEN = frozenset({Phase.STREAMING, Phase.UNCERTAIN})
 
 
 class MultipartUpload:
@@ -61,16 +52,14 @@ class MultipartUpload:
         self._fs = fs
         self._options = options
         self._origin = origin
-        self._sent: dict[int, Receipt] = {}
-        self._state = UploadState()
-        self._state.on(Event.BEGIN)
+        self._books = Books()
         self._copied_from: dict[str, str] = {}
         self._renew()
 
     def _renew(self) -> None:
         # A forked child may not wait for a lock that a thread of its parent holds.
         self._process = os.getpid()
-        self._books = threading.Lock()
+        self._books.renew()
         self._ending = threading.Lock()
         self._reading = threading.Lock()
 
@@ -170,7 +159,7 @@ class MultipartUpload:
         with self._named(part_number):
             target = self._target()
             size, etag = target.look_at_source(source)
-            start, end = _range_of(byte_range, size, source_uri)
+            start, end = range_of(byte_range, size, source_uri)
             etag = self._copied_from.setdefault(source_uri, etag)
             receipt = target.copy_part(
                 self.upload_id, part_number, source, etag, byte_range, size=end - start
@@ -178,7 +167,7 @@ class MultipartUpload:
             # Not every store heeds the condition that the ETag is still the same.
             if target.look_at_source(source)[1] != etag:
                 raise PreconditionError(f"{source_uri} was replaced while it was copied")
-            return self._keep(receipt)
+            return self._books.add(receipt)
 
     def parts(self) -> list[Receipt]:
         """The parts that the store has, in order, each once, whoever has sent them.
@@ -205,23 +194,19 @@ class MultipartUpload:
         `NotFoundError`. `UncertainError` when nobody can tell whether it was published; then it may
         be asked for again.
         """
-        given = None if receipts is None else [_checked_receipt(receipt) for receipt in receipts]
+        given = None if receipts is None else [receipt_of(receipt) for receipt in receipts]
         self._anew_after_fork()
         with self._ending:
-            if self._state.result is not None:
-                return self._state.result
-            self._refuse_if_over()
-            before = self._state.phase
-            with self._books:
-                known = {**self._sent, **{r.part_number: r for r in given or ()}}
-                if before is Phase.STREAMING:
-                    self._state.on(Event.PREPARE)
+            if self._books.result is not None:
+                return self._books.result
+            self._books.refuse_if_over(self)
+            known = self._books.prepare(given or ())
             try:
                 result = self._complete(known, given is not None)
             except BaseException as error:
-                self._note_failure(error, before)
+                self._books.fail(error)
                 raise
-            self._commit(result)
+            self._books.commit(result)
             self._fs.invalidate_cache(f"{self.bucket}/{self.key}")
             return result
 
@@ -233,18 +218,18 @@ class MultipartUpload:
         """
         self._anew_after_fork()
         with self._ending:
-            if self._state.phase is Phase.ABORTED:
+            if self._books.phase is Phase.ABORTED:
                 return
-            self._refuse_if_over()
-            if self._state.phase is Phase.UNCERTAIN:
+            self._books.refuse_if_over(self)
+            if self._books.phase is Phase.UNCERTAIN:
                 raise ValueError(f"{self!r}: complete() it again, to know, before you abort it")
             self._target().abort(self.upload_id)
-            self._state.on(Event.DISCARD)
+            self._books.discard()
 
     @property
     def status(self) -> str:
         """One line: how it stands, as far as this process knows."""
-        return f"{self._state.phase.value}, {len(self._sent)} parts sent here"
+        return self._books.status
 
     def __repr__(self) -> str:
         return (
@@ -263,61 +248,22 @@ class MultipartUpload:
 
     def _send(self, number: int, body: bytes | bytearray | FileRegion) -> Receipt:
         with self._named(number):
-            _check_size(body.size if isinstance(body, FileRegion) else len(body))
-            return self._keep(self._target().upload_part(self.upload_id, number, body))
-
-    def _keep(self, receipt: Receipt) -> Receipt:
-        with self._books:
-            if self._state.phase not in _OPEN:
-                raise S3StreamError(
-                    "it was sent while the upload was being completed, and is not in the object"
-                )
-            self._sent[receipt.part_number] = receipt
-        return receipt
+            check_part_size(body.size if isinstance(body, FileRegion) else len(body))
+            return self._books.add(self._target().upload_part(self.upload_id, number, body))
 
     def _complete(self, known: dict[int, Receipt], strictly: bool) -> UploadResult:
         target = self._target()
-        try:
-            seen = look(
-                target,
-                self.upload_id,
-                known,
-                strictly=strictly,
-                min_part_size=self._options.min_part_size,
-            )
-        except NotFoundError as error:
-            if self._state.phase is Phase.UNCERTAIN and is_gone(error):
-                self._state.on(Event.REFUSE)
-            raise
+        seen = look(
+            target,
+            self.upload_id,
+            known,
+            strictly=strictly,
+            min_part_size=self._options.min_part_size,
+        )
         if isinstance(seen, UploadResult):
             return seen
-        self._state.on(Event.PUBLISH)
+        self._books.publish()
         return publish(target, self.upload_id, seen)
-
-    def _note_failure(self, error: BaseException, before: Phase) -> None:
-        """Where a complete() that has failed leaves the upload."""
-        phase = self._state.phase
-        if phase is Phase.PREPARED:
-            self._state.on(Event.REFUSE)  # it was not asked for
-        elif phase is Phase.COMMITTING:
-            if is_refused(error) and before is Phase.STREAMING:
-                self._state.on(Event.REFUSE)
-                return
-            # That a second attempt was refused says nothing of the first.
-            self._state.lose_sight(error)
-            if not isinstance(error, UncertainError):
-                add_note(error, "and whether the object was published is uncertain: ask again")
-
-    def _commit(self, result: UploadResult) -> None:
-        if self._state.phase is Phase.PREPARED:
-            self._state.on(Event.PUBLISH)  # somebody else has seen to it
-        self._state.commit(result)
-
-    def _refuse_if_over(self) -> None:
-        if self._state.phase is Phase.COMMITTED:
-            raise ValueError(f"{self!r}: it is published")
-        if self._state.phase is Phase.ABORTED:
-            raise ValueError(f"{self!r}: it was aborted")
 
     def _anew_after_fork(self) -> None:
         if self._process != os.getpid():
@@ -326,17 +272,9 @@ class MultipartUpload:
 
     def _checked(self, number: Any) -> int:
         self._anew_after_fork()
-        self._refuse_if_over()
-        with suppress(TypeError):
-            whole = operator.index(number)
-            if not isinstance(number, bool) and 1 <= whole <= self._options.max_parts:
-                return whole
-        raise UsageError(
-            f"part number {number!r}: expected 1 to {self._options.max_parts:,}",
-            bucket=self.bucket,
-            key=self.key,
-            upload_id=self.upload_id,
-        )
+        self._books.refuse_if_over(self)
+        with self._named(None):
+            return part_number_of(number, self._options.max_parts)
 
     @contextmanager
     def _named(self, number: int | None) -> Iterator[None]:
@@ -357,37 +295,3 @@ def prepared(
     bucket, key = split_uri(uri)
     fs = S3StreamFileSystem(**take_connection(client, options))
     return fs, bucket, key, fs._write_options(options)
-
-
-def _checked_receipt(given: object) -> Receipt:
-    crc: object = getattr(given, "crc", None)
-    if isinstance(given, Receipt) and (
-        crc is None or (isinstance(crc, int) and 0 <= crc < 1 << 64)
-    ):
-        return given
-    raise UsageError(f"{given!r}: expected a Receipt, as sending a part returns it")
-
-
-def _range_of(byte_range: Any, size: int, source_uri: str) -> tuple[int, int]:
-    if byte_range is None:
-        byte_range = (0, size)
-    fits = (
-        isinstance(byte_range, (tuple, list))
-        and [type(end) for end in byte_range] == [int, int]
-        and 0 <= byte_range[0] < byte_range[1] <= size
-    )
-    if not fits:
-        raise UsageError(
-            f"byte_range={byte_range!r}: {source_uri} has {size:,} bytes; expected (start, end)"
-            " with at least one byte between, the end not included"
-        )
-    if byte_range[1] - byte_range[0] > MAX_PART_SIZE:
-        raise UsageError(
-            f"byte_range={byte_range!r}: a part has at most 5 GiB; copy {source_uri} in ranges"
-        )
-    return byte_range[0], byte_range[1]
-
-
-def _check_size(size: int) -> None:
-    if not 0 < size <= MAX_PART_SIZE:
-        raise UsageError(f"a part of {size:,} bytes: expected 1 byte to 5 GiB")

@@ -76,26 +76,20 @@ class Names:
 
     def __init__(self) -> None:
         self._taken = _Digests()
-        self._parent = ""
 
     def add(self, name: str) -> None:
         """Take a name. Raises `UsageError` when there is one like it already.
 
         Likewise when it is an entry's, and others are to lie below it as in a folder.
         """
-        bare = name.rstrip("/")
-        parent = bare.rpartition("/")[0]
-        if parent != self._parent:
-            self._add_folders(parent)
-            self._parent = parent
+        self._add_folders(name.rpartition("/")[0])
         if name.endswith("/"):
-            self._add_folders(bare)
             return
-        if self._taken.has(f"{bare}/"):
-            raise _clash(bare)
-        if not self._taken.add(bare):
+        if self._taken.has(f"{name}/"):
+            raise _clash(name)
+        if not self._taken.add(name):
             raise UsageError(
-                f"two entries would have the name {bare!r} in the archive: make an archive of each"
+                f"two entries would have the name {name!r} in the archive: make an archive of each"
                 " source, or leave one of them out with exclude="
             )
 

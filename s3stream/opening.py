@@ -192,6 +192,8 @@ def open(
     if kept:
         return _open_kept(fs, bucket, key, parsed, compression, buffering, options, **kept)
     block_size = options.pop("block_size", None)
+    if buffering == 1 and not parsed.text:
+        buffering = -1  # of which has been warned
     written: IO[Any] = fs.open_for_writing(
         path, parsed, block_size, compression, buffering=buffering, **text, **options
     )

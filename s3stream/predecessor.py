@@ -36,7 +36,7 @@ class Predecessor:
         None for an object under the minimum of a part: S3 takes no such part before others. Raises
         `TooLargeError` when they would need all part numbers.
         """
-        if self.size < max(1, options.min_part_size):
+        if self.size < options.min_part_size:
             return []
         most = max(1, options.max_parts // _SHARE_OF_PARTS)
         wanted = min(MAX_PART_SIZE, max(_RANGE, -(-self.size // most)))

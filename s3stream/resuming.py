@@ -10,11 +10,11 @@ from dataclasses import replace
 from typing import Any
 
 from .beside import Tails
-from .carrier import Keeping
 from .checkpoint import CHECKPOINTED, Checkpoint
 from .errors import IntegrityError, NotFoundError, S3StreamError, UsageError, offer
 from .files import S3BufferedWriter, wrap
 from .fs import S3StreamFileSystem, take_connection
+from .guard import Keeping
 from .journal import Journal
 from .keeping import Keeper, look
 from .lock import Lock, lock_of
@@ -81,7 +81,7 @@ def open_kept(
             checkpoint = journal.read()
             journal.refuse_if_unwritable()
         if checkpoint is None:
-            return _writer(fs, bucket, key, options, keeper, callback, None)
+            return fs._make_writer(bucket, key, options, keeper=keeper, callback=callback)
         options = _continued(checkpoint, options, chosen, (bucket, key))
         return _taken_up(fs, checkpoint, options, keeper, callback)
     except BaseException:
@@ -102,7 +102,7 @@ def kept_writer(
     Goes on from a checkpoint, as `resume` does and with the same errors, or begins.
     """
     if checkpoint is None:
-        return _writer(fs, bucket, key, options, keeper, None, None)
+        return fs._make_writer(bucket, key, options, keeper=keeper)
     return _taken_up(fs, checkpoint, replace(options, **checkpoint.options), keeper, None)
 
 
@@ -116,12 +116,13 @@ def _taken_up(
     bucket, key = checkpoint.bucket, checkpoint.key
     keeper.take_up(checkpoint)
     seen = look(fs.client, checkpoint, options)
+    # Where nothing is left of it the writer's id is: what it has published without hearing of it
+    # can be known by that.
+    start = checkpoint if isinstance(seen, UploadResult) else seen
+    raw = fs._make_writer(bucket, key, options, keeper=keeper, callback=callback, start=start)
     if isinstance(seen, UploadResult):
-        raw = _writer(fs, bucket, key, options, keeper, callback, checkpoint)
         raw._transfer.found(seen)
         return raw
-    start = seen if seen.upload_id else None
-    raw = _writer(fs, bucket, key, options, keeper, callback, start)
     if seen.tail is not None and seen.offset > raw.tell():
         try:
             begun = raw.tell() - seen.tail.offset  # so much of it has become a part
@@ -143,28 +144,6 @@ def _offer_the_parts(error: S3StreamError, parts: Checkpoint) -> None:
         f"the parts up to byte {parts.offset:,} are fine, and only the tail behind them is lost:"
         " s3stream.resume() goes on from there with this error's .checkpoint, and so does"
         " open(checkpoint=) when its to_json() is written to that file",
-    )
-
-
-def _writer(
-    fs: S3StreamFileSystem,
-    bucket: str,
-    key: str,
-    options: WriteOptions,
-    keeper: Keeping,
-    callback: Any,
-    start: Checkpoint | None,
-) -> S3Writer:
-    return S3Writer(
-        bucket,
-        key,
-        client=fs.client,
-        options=options,
-        on_commit=lambda result: fs.invalidate_cache(f"{bucket}/{key}"),
-        start=start,
-        keeper=keeper,
-        callback=callback,
-        store=fs.store,
     )
 
 

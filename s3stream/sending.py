@@ -10,12 +10,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from .account import Account
 from .checkpoint import Checkpoint
 from .checksums import ALGORITHMS
-from .cleanup import Patience, abort, patience_with, warn_of, when_settled
+from .cleanup import Patience, Removal, patience_with, when_settled
+from .completing import listed_or_known
 from .endings import forget, late, watch
 from .errors import (
-    CleanupError,
     LockedError,
     NotFoundError,
     S3StreamError,
@@ -25,7 +26,7 @@ from .errors import (
 )
 from .fs import S3StreamFileSystem
 from .keeping import Keeper
-from .manifest import Listed, is_listed
+from .manifest import Listed
 from .meter import Meter
 from .multipart import MultipartUpload
 from .options import WriteOptions
@@ -33,7 +34,7 @@ from .regions import FileRegion
 from .sender import Outcome, Sender
 from .source import Source
 from .state import Receipt, UploadResult
-from .store import Origin, Target, crc_of, is_not_allowed, is_upload_gone
+from .store import Origin, Target, crc_of, is_upload_gone
 from .waiting import Cancellation
 
 # How often, while the last parts are in flight, those that have come in are told of.
@@ -74,11 +75,7 @@ class Sending:
             self._cancellation,
             idle=self._meter.idle,
         )
-        self._noted = replace(noted, writer_id=self._target.origin.writer_id)
-        self._upload_id = noted.upload_id
-        self._known = {receipt.part_number: receipt for receipt in noted.parts}
-        self._accepted: dict[int, Receipt] = {}
-        self._written_down = 0
+        self._account = Account(replace(noted, writer_id=self._target.origin.writer_id))
         self._publishing = False
         self._result: UploadResult | None = None
         self._error: BaseException | None = None
@@ -94,16 +91,12 @@ class Sending:
             if isinstance(error, S3StreamError) and error.bucket is None:
                 # The rooms that know files know no objects.
                 error.bucket, error.key = self._target.bucket, self._target.key
-                error.upload_id = self._upload_id
+                error.upload_id = self._account.upload_id
             self._clean_up(patience_with(error), error)
             raise
         finally:
             forget(self)
             self._end()
-
-    @property
-    def _done(self) -> int:
-        return sum(receipt.size for receipt in self._accepted.values())
 
     def _end(self) -> None:
         became = "discarded" if self._keeper.journal is None else "kept, to be taken up again"
@@ -111,7 +104,8 @@ class Sending:
             became = "published"
         elif self._publishing or isinstance(self._error, UncertainError):
             became = "nobody knows whether it was published"
-        stats = self._meter.read(self._done, len(self._accepted), self._target.tally)
+        account = self._account
+        stats = self._meter.read(account.size, len(account.accepted), self._target.tally)
         name = f"s3://{self._target.bucket}/{self._target.key} at {self._fs.store}"
         self._meter.end(became, stats)
         self._meter.say(name)
@@ -122,7 +116,7 @@ class Sending:
                 self._send_parts()
             return self._publish()
         except NotFoundError as gone:
-            if self._keeper.journal is None or self._upload_id is None:
+            if self._keeper.journal is None or self._account.upload_id is None:
                 raise
             # Whoever has taken it over may have published it: then there is nothing to begin again.
             self._keeper.allow()
@@ -131,34 +125,38 @@ class Sending:
                 f"{gone.message}; to begin again, delete the checkpoint {path}",
                 bucket=self._target.bucket,
                 key=self._target.key,
-                upload_id=self._upload_id,
+                upload_id=self._account.upload_id,
             ) from gone
 
     def _begin(self) -> bool:
         """Start the upload, or look what is there of it; whether it is there to send parts to."""
-        if self._upload_id is None:
+        if self._account.upload_id is None:
             self._write_down()  # that it can be is to be known before anything is sent
             self._call(self._create)
             self._write_down()
             return True
         looked: list[Listed | None] = []
-        upload_id = self._upload_id
-        self._call(lambda: looked.append(_listed_or_known(self._target, upload_id, self._known)))
+        self._call(lambda: looked.append(self._look()))
         listed = looked[0]
-        if listed is None and len(self._known) < len(self._cuts):
+        if listed is None and len(self._account.known) < len(self._cuts):
             raise NotFoundError("the upload is gone, completed or aborted, and was not finished")
+        self._account.confirm(listed)
         if listed is None:
-            # It may have become the object, without our having heard of it.
-            self._accepted = dict(self._known)
             self._tell()
-            return False
-        self._known = {
-            number: receipt for number, receipt in self._known.items() if is_listed(receipt, listed)
-        }
-        return True
+        return listed is not None
+
+    def _look(self) -> Listed | None:
+        upload_id, known = self._account.upload_id, self._account.known
+        assert upload_id is not None  # noqa: S101 - or there would be nothing to look at
+        try:
+            return listed_or_known(self._target, upload_id, known).parts
+        except S3StreamError as error:
+            if is_upload_gone(error):
+                return None
+            raise
 
     def _create(self) -> None:
-        self._upload_id = self._target.create()
+        self._account.upload_id = self._target.create()
 
     def _send_parts(self) -> None:
         for number, (offset, size) in enumerate(self._cuts, 1):
@@ -170,11 +168,11 @@ class Sending:
 
     def _sending(self, number: int, offset: int, size: int) -> Callable[[], Receipt]:
         def send() -> Receipt:
-            upload_id = self._upload_id
+            upload_id = self._account.upload_id
             assert upload_id is not None  # noqa: S101 - there is one from _begin on
             try:
                 with FileRegion(self._source.path, offset, size) as region:
-                    known = self._known.get(number)
+                    known = self._account.known.get(number)
                     if known is not None and self._is_still(known, region):
                         return known
                     return self._target.upload_part(upload_id, number, region)
@@ -195,7 +193,7 @@ class Sending:
         self._source.refuse_if_changed()
         self._write_down()
         self._keeper.allow()
-        upload_id = self._upload_id
+        upload_id = self._account.upload_id
         assert upload_id is not None  # noqa: S101 - there is one from _begin on
         upload = MultipartUpload(
             self._fs,
@@ -207,7 +205,7 @@ class Sending:
         )
 
         def complete() -> None:
-            self._result = upload.complete(self._accepted.values())
+            self._result = upload.complete(self._account.accepted.values())
 
         def begin() -> None:
             self._publishing = True
@@ -229,26 +227,20 @@ class Sending:
         if self._error is not None:
             raise self._error
         self._keeper.renew()
-        # Each writing is of all parts: of many thousands, not after every single one.
-        if len(self._accepted) - self._written_down > len(self._accepted) // 100:
+        if self._account.is_due():
             self._write_down()
-        self._meter.tell(self._done)
+        self._meter.tell(self._account.size)
 
     def _keep(self, outcome: Outcome[Receipt | None]) -> None:
         if outcome.error is not None:
             self._publishing = False
             self._error = self._error or outcome.error
         elif outcome.value is not None:
-            self._accepted[outcome.value.part_number] = outcome.value
+            self._account.accept(outcome.value)
 
     def _write_down(self) -> None:
-        if self._keeper.journal is None:
-            return
-        # What was known before stays known until its turn has come to be looked at.
-        parts = {**self._known, **self._accepted}
-        ordered = tuple(parts[number] for number in sorted(parts))
-        self._keeper.keep(replace(self._noted, upload_id=self._upload_id, parts=ordered))
-        self._written_down = len(self._accepted)
+        if self._keeper.journal is not None:
+            self._keeper.keep(self._account.written_down())
 
     def _clean_up(self, patience: Patience, error: BaseException) -> None:
         """Remove the upload, or keep it for the next time; notes on `error` what is left."""
@@ -262,8 +254,9 @@ class Sending:
             settled = self._sender.settle(patience.settle)
             self._sender.collect(self._keep)
             note = self._nothing_to_be_done(error)
-            if note is None and self._keeper.journal is not None and self._upload_id is not None:
-                note = self._kept(self._keeper.journal.path, error)
+            journal = self._keeper.journal
+            if note is None and journal is not None and self._account.upload_id is not None:
+                note = self._kept(journal.path, error)
             if note:
                 add_note(error, note)
             if note is None:
@@ -294,23 +287,13 @@ class Sending:
         return f"what was sent is kept: the same call, with checkpoint={path!r}, goes on with it"
 
     def _remove(self, patience: Patience, settled: bool, error: BaseException) -> None:
-        failed = self._abort(patience.abort)
+        removal = Removal(self._target, self._sender, lambda: self._account.upload_id)
+        failed = removal.now(patience.abort)
         if failed is not None:
             attach(error, failed)
         if not settled:
-            what = f"a request for {self._target.key!r}"
-            when_settled(self._sender, what, self._abort_after_stragglers)
+            removal.after(f"a request for {self._target.key!r}")
         self._keeper.forget()
-
-    def _abort(self, timeout: float | None) -> CleanupError | None:
-        upload_id = self._upload_id
-        return None if upload_id is None else abort(self._target, upload_id, timeout)
-
-    def _abort_after_stragglers(self) -> None:
-        # The straggler may have been the call that made the upload: only now is its id known.
-        failed = self._abort(None)
-        if failed is not None:
-            warn_of(failed)
 
     def _cancel(self) -> None:
         # Asked by the end of the process, too. A commit that is on its way is not held up.
@@ -319,16 +302,3 @@ class Sending:
     def _abandon(self, why: str, seconds: float) -> None:
         self._clean_up(Patience(settle=seconds, abort=0), S3StreamError(why))
         self._keeper.let_go(0)
-
-
-def _listed_or_known(target: Target, upload_id: str, known: dict[int, Receipt]) -> Listed | None:
-    """The parts that the store has; None when the upload is gone."""
-    try:
-        return target.list_parts(upload_id).parts
-    except S3StreamError as error:
-        if is_upload_gone(error):
-            return None
-        # Who may send and complete need not be allowed to list.
-        if not known or not is_not_allowed(error):
-            raise
-        return {number: (receipt,) for number, receipt in known.items()}

@@ -1,23 +1,24 @@
 """One object on its way, from the first byte to its end.
 
-All decisions about an upload fall here, on the thread that writes; other threads only carry parts.
-Must not know that there is a file: whether to commit or to discard is somebody else's question.
+All decisions about an upload fall on the thread that writes; other threads only carry parts. Must
+not know that there is a file: whether to commit or to discard is somebody else's question.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from .carrier import LIVE, Carrier, Guard
+from .carrier import LIVE, Carrier
 from .checkpoint import Checkpoint
-from .cleanup import AT_ONCE, THOROUGH, Patience, abort, patience_with, warn_of, when_settled
-from .errors import CleanupError, S3StreamError, UncertainError, add_note, attach
+from .errors import S3StreamError
+from .guard import Guard
 from .meter import Meter
 from .options import WriteOptions
 from .parts import Cutter
 from .plan import plan_parts
 from .predecessor import Predecessor
 from .prepared import PreparedUpload
+from .retreat import Retreat
 from .state import Event, Phase, UploadResult
 from .stats import WriteStats
 
@@ -32,9 +33,10 @@ _BECAME = {
 
 
 class Transfer:
-    """Takes bytes, sends parts behind the producer, and ends in `commit` or `discard`.
+    """Takes bytes, sends parts behind the producer, and ends in `commit`, or by its `retreat`.
 
-    The first error is kept: every later call but `discard` raises it. Not for two threads at once.
+    The first error is kept: every later call but those of the retreat raises it. Not for two
+    threads at once.
     `start` is where it goes on: parts that are known to be there. A `guard` hears of every part and
     has a word before the commit; with one, a failure leaves what was sent to be taken up again.
     `predecessor` is the object that it goes on behind, and may replace; no other. `callback` hears
@@ -69,6 +71,7 @@ class Transfer:
         # What a predecessor holds is no reason for larger parts: it is not cut by us.
         plan = plan_parts(options, (0, 0) if predecessor is None else before)
         self._cutter = Cutter(plan, options.reserve, self._memory, *before)
+        self.retreat = Retreat(self._carrier, self._cutter.drop, guard)
         self._carrier.tell()  # what was taken up is there
 
     @property
@@ -197,7 +200,7 @@ class Transfer:
             ):
                 self._send_the_rest()
         except BaseException as error:
-            self._clean_up_after(error)
+            self.retreat.because_of(error)
             raise
         return self._state.phase is not Phase.ABORTED
 
@@ -229,35 +232,10 @@ class Transfer:
                 raise ValueError("the upload was suspended: resume it to commit it")
             return self._publish()
         except BaseException as error:
-            self._clean_up_after(error)
+            self.retreat.because_of(error)
             raise
         finally:
             self._memory.drop_free()
-
-    def _clean_up_after(self, error: BaseException) -> None:
-        # An interrupt may have come while the commit was on its way: its own answer counts.
-        self._sender.settle(THOROUGH.settle)
-        self._carrier.absorb()
-        if self._state.phase is Phase.COMMITTED:
-            add_note(error, f"and yet the object was published: {self._state.result}")
-            return
-        if self._state.phase is Phase.COMMITTING:
-            self._state.lose_sight(
-                UncertainError(
-                    f"{type(error).__name__} came while the store was publishing the object, and"
-                    " its answer was not waited for: the object may appear",
-                    bucket=self._target.bucket,
-                    key=self._target.key,
-                    upload_id=self._state.upload_id,
-                )
-            )
-            add_note(error, str(self._state.error))
-            return
-        self._carrier.fail(error)
-        patience = patience_with(error)
-        failed = self.discard(patience) if self._guard is None else self.let_go(patience)
-        if failed is not None:
-            attach(error, failed)
 
     def suspend(self) -> Checkpoint:
         """Bring all that there is to the store, without a commit: what makes no part as a tail.
@@ -282,37 +260,6 @@ class Transfer:
             self._guard.keep(checkpoint)
         return checkpoint
 
-    def let_go(self, patience: Patience, *, handed_out: bool = False) -> S3StreamError | None:
-        """Publish nothing and leave what the store has, for somebody to take up again.
-
-        Waits for parts in flight, as `discard` does. Returns what kept it from being written down;
-        an upload that nobody could ever find is aborted, unless its checkpoint is `handed_out`.
-        """
-        if self._memory.is_being_changed_here():
-            patience = AT_ONCE
-        settled = self._stop(patience)
-        if self._state.phase not in LIVE:
-            return None
-        self._state.on(Event.SUSPEND)
-        if not settled and self._state.upload_id is None:
-            what = f"the beginning of {self._target.key!r}"
-            when_settled(self._sender, what, self._abort_after_stragglers)
-        guard = self._guard
-        if guard is None:
-            return None
-        try:
-            if self._state.upload_id is None:
-                guard.forget()
-            else:
-                guard.keep(self.checkpoint())
-        except S3StreamError as error:
-            if not handed_out and not guard.is_noted():
-                failed = self._abort(patience.abort)
-                if failed is not None:
-                    attach(error, failed)
-            return error
-        return None
-
     def checkpoint(self) -> Checkpoint:
         """How far the store has it."""
         return self._carrier.checkpoint()
@@ -324,42 +271,6 @@ class Transfer:
         self._state.commit(result)
         self._meter.tell_size(result.size)
         self._carrier.tell()
-
-    def discard(self, patience: Patience = THOROUGH) -> S3StreamError | None:
-        """Publish nothing and remove what was sent; harmless when the transfer is over.
-
-        Waits for parts in flight before it aborts the upload; parts that outlast its patience are
-        followed by another abort. Returns what went wrong with that, if anything did. Removes
-        nothing that the guard says is somebody else's, or does not know whose it is.
-        """
-        if self._memory.is_being_changed_here():
-            patience = AT_ONCE
-        settled = self._stop(patience)
-        if self._state.phase not in LIVE:
-            return None
-        if self._guard is not None:
-            try:
-                self._guard.allow()
-            except S3StreamError as error:
-                self._state.on(Event.SUSPEND)
-                add_note(error, "and so nothing was discarded: what was sent is left where it is")
-                return error
-        self._state.on(Event.DISCARD)
-        failed = self._abort(patience.abort)
-        if not settled:
-            what = f"a request for {self._target.key!r}"
-            when_settled(self._sender, what, self._abort_after_stragglers)
-        return failed
-
-    def _stop(self, patience: Patience) -> bool:
-        self.cancel()  # or parts in flight would be repeated
-        settled = self._sender.settle(patience.settle)
-        self._carrier.absorb()
-        self._cutter.drop()
-        self._memory.drop_free()
-        if self._state.phase is Phase.COMMITTING:
-            when_settled(self._sender, f"the commit of {self._target.key!r}", lambda: None)
-        return settled
 
     def _publish(self) -> UploadResult:
         self.expect(self.position)
@@ -387,14 +298,3 @@ class Transfer:
         if self._cutter.has_rest or self._state.phase is Phase.FRESH:
             self._carrier.send(self._cutter.finish())
         self._carrier.prepare()
-
-    def _abort(self, timeout: float | None) -> CleanupError | None:
-        upload_id = self._state.upload_id
-        return None if upload_id is None else abort(self._target, upload_id, timeout)
-
-    def _abort_after_stragglers(self) -> None:
-        # The straggler may have been the call that made the upload: only now is its id known.
-        self._carrier.absorb()
-        failed = self._abort(None)
-        if failed is not None:
-            warn_of(failed)

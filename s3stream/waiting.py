@@ -19,8 +19,15 @@ class Cancellation:
     Asking for it takes no lock: a signal handler may, in the middle of anything.
     """
 
-    def __init__(self, message: str = "the file was discarded while it was written to") -> None:
+    def __init__(
+        self,
+        message: str = "the file was discarded while it was written to",
+        *,
+        within: Cancellation | None = None,
+    ) -> None:
+        """With the end of what it is `within` it ends too."""
         self._message = message
+        self._within = within
         self._requested = False
 
     def request(self) -> None:
@@ -29,6 +36,8 @@ class Cancellation:
 
     def check(self) -> None:
         """Raise `S3StreamError` when it was requested."""
+        if self._within is not None:
+            self._within.check()
         if self._requested:
             raise S3StreamError(self._message)
 

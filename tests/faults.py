@@ -241,6 +241,11 @@ class CutAnswer(Fault):
     def happen(self, connection: Connection) -> Iterator[bytes]:
         answer = connection.forward(connection.body())
         yield next(answer)
-        yield next(answer)[: self.after]
+        left = self.after
+        for piece in answer:
+            yield piece[:left]
+            left -= len(piece)
+            if left <= 0:
+                break
         yield b""  # what the proxy holds back is sent before the last of it
         raise HangUp(reset=False)

@@ -29,6 +29,9 @@ PATIENCE_SECONDS = 240
 
 PART = 5 << 20
 
+# A busy store may take its time for an abort: who is told to end does not wait for it, and says so.
+NOT_CONFIRMED = r"(; and the clean-up failed: [^\n]*has not confirmed it within 1 s[^\n;]*)?"
+
 
 def environment(server: Server, **more: str) -> dict[str, str]:
     """What a user has set up for this store."""
@@ -108,12 +111,8 @@ def end(process: subprocess.Popen[bytes]) -> tuple[int, str]:
 
 
 def assert_stopped(said: str, verb: str, number: signal.Signals) -> None:
-    """It has said by what it was stopped, and that nothing was published, and nothing else.
-
-    A busy store may take its time for the abort: who is told to end does not wait for it, and says
-    so.
-    """
-    late = r"(; and the clean-up failed: [^\n]*has not confirmed it within 1 s[^\n;]*)?"
+    """It has said by what it was stopped, and that nothing was published, and nothing else."""
+    late = NOT_CONFIRMED
     stopped = f"s3stream {verb}: stopped by {number.name}"
     assert re.fullmatch(rf"{stopped}{late}; nothing was published{late}\n", said), said
 

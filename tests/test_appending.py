@@ -8,20 +8,14 @@ from typing import TYPE_CHECKING, Any
 import fsspec
 import pandas
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import s3stream
 from s3stream import (
     PreconditionError,
     S3StreamError,
-    TooLargeError,
     UncertainError,
     UsageError,
-    WriteOptions,
 )
-from s3stream.plan import plan_parts
-from s3stream.predecessor import Predecessor
 from s3stream.store import look_at_predecessor
 from tests.faults import Answer, ChangeAnswer, CutAnswer, Hold, LoseAnswer, Meanwhile
 from tests.looking import bytes_of, content, uploads
@@ -339,36 +333,6 @@ def test_a_copy_that_the_store_refuses_fails_the_append(
     assert len(proxy.injected) == 1
     assert content(seaweedfs, bucket, key) == before
     assert uploads(seaweedfs, bucket, key) == []
-
-
-@given(st.integers(0, 50 << 40), st.sampled_from([2, 100, 1000, 10_000]))
-def test_ranges_cover_an_object_of_any_size_and_leave_numbers(size: int, max_parts: int) -> None:
-    options = WriteOptions(max_parts=max_parts)
-    try:
-        ranges = Predecessor(size, '"e"').ranges(options)
-    except TooLargeError:
-        assert -(-size // (5 << 30)) >= max_parts
-        return
-    if size < PART:
-        assert ranges == []
-        return
-    ends = [0, *(end for _, end in ranges)]
-    assert [start for start, _ in ranges] == ends[:-1]
-    assert ends[-1] == size
-    assert all(PART <= end - start <= 5 << 30 for start, end in ranges)
-    assert len(ranges) <= max(max_parts // 8 + 1, -(-size // (5 << 30)))
-    assert len(ranges) < max_parts
-
-
-def test_parts_behind_a_large_object_are_not_larger_for_it() -> None:
-    before = (125, 1 << 40)
-    plan = plan_parts(WriteOptions(), before)
-    assert plan.size(1 << 40) == PART
-    assert plan.capacity(*before) > 5 << 40
-    hinted = plan_parts(WriteOptions(size_hint=1 << 40), before)
-    assert hinted.capacity(*before) >= 2 << 40
-    with pytest.raises(UsageError, match="size_hint"):
-        plan_parts(WriteOptions(size_hint=1 << 40, equal_parts=True), before)
 
 
 @pytest.mark.parametrize(

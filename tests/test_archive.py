@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import re
 import subprocess
@@ -47,6 +48,31 @@ OBJECTS = {
     "large.bin": bytes_of(5 * MIB),
     "z": b"z",
 }
+
+
+class Timeless(MemoryFileSystem):  # type: ignore[misc]  # fsspec has no types
+    """A file system that does not tell when a file was written."""
+
+    protocol = "timeless"
+    store: dict[str, Any] = {}  # noqa: RUF012 - as its parent has it
+    pseudo_dirs = [""]  # noqa: RUF012
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        stripped: str = super()._strip_protocol(path.removeprefix("timeless://"))
+        return stripped
+
+    def ls(self, path: str, detail: bool = True, **kwargs: Any) -> list[Any]:
+        return [self._untimed(info) for info in super().ls(path, detail, **kwargs)]
+
+    def info(self, path: str, **kwargs: Any) -> dict[str, Any]:
+        return self._untimed(super().info(path, **kwargs))
+
+    def _untimed(self, info: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in info.items() if name != "created"}
+
+
+fsspec.register_implementation("timeless", Timeless, clobber=True)
 CONTENTS = ArchiveContents(len(OBJECTS), sum(map(len, OBJECTS.values())), 0)
 FORMATS = ["zip", "tar", "tar.gz", "tar.zst"]
 
@@ -176,19 +202,24 @@ def test_the_manifest_tells_what_was_archived(
     }
 
 
-def test_a_manifest_of_many_pieces(seaweedfs: Server, bucket: str, key: str) -> None:
+@pytest.mark.parametrize("format", ["zip", "tar"])
+def test_a_manifest_of_many_pieces(seaweedfs: Server, bucket: str, key: str, format: str) -> None:
     fs = fsspec.filesystem("memory")
     metadata = "x" * 3_000  # in the path: so that few lines fill a piece
     names = [f"/{key}/{metadata}/{number:04}" for number in range(400)]
     for name in names:
         fs.pipe_file(name, name.encode())
-    made = archived(seaweedfs, f"memory://{key}", f"s3://{bucket}/{key}.tar")
+    made = archived(seaweedfs, f"memory://{key}", f"s3://{bucket}/{key}.{format}")
     assert made.contents.entries == 400
-    found = unpacked(seaweedfs, bucket, f"{key}.tar")
+    found = unpacked(seaweedfs, bucket, f"{key}.{format}")
     pieces = [name for name in found if name.startswith(".s3stream-manifest/")]
     assert len(pieces) >= 3
-    assert len(manifest(seaweedfs, bucket, f"{key}.tar")) == 400
-    assert s3stream.verify(f"s3://{bucket}/{key}.tar", **connection(seaweedfs)).entries == 400
+    assert len(manifest(seaweedfs, bucket, f"{key}.{format}")) == 400
+    assert s3stream.verify(f"s3://{bucket}/{key}.{format}", **connection(seaweedfs)).entries == 400
+    options = connection(seaweedfs)
+    s3stream.extract(f"s3://{bucket}/{key}.{format}", f"memory://{key}/out", **options)
+    out = fs.find(f"/{key}/out")
+    assert [fs.cat_file(name) for name in out] == [name.encode() for name in names]
     fs.rm(f"/{key}", recursive=True)
 
 
@@ -470,6 +501,73 @@ def test_where_there_is_nothing_it_is_an_error(
     assert_nothing(seaweedfs, bucket, f"{key}.zip")
 
 
+def test_an_empty_folder_and_the_archive_of_the_last_time_are_nothing(
+    seaweedfs: Server, bucket: str, key: str, proxied: Server, proxy: Proxy
+) -> None:
+    dest = f"s3://{bucket}/{key}/a.zip"
+    for listed in ("", "a.zip"):
+        proxy.clear()
+        proxy.inject("ListObjectsV2", Listed(((f"{key}/{listed}", 0),)), times=None)
+        with pytest.raises(NotFoundError, match="there is nothing to archive"):
+            archived(proxied, f"s3://{bucket}/{key}/", dest)
+        assert proxy.injected
+        assert_nothing(seaweedfs, bucket, f"{key}/a.zip")
+
+
+@pytest.mark.parametrize(
+    ("choice", "doubts"),
+    [
+        ({"include": "*.cvs"}, ["include='*.cvs' matches none of the 6 names there"]),
+        (
+            {"include": ["*.txt", "X*", "Y"], "exclude": "a*"},
+            [f"include={glob!r} matches none of the 6 names there" for glob in ("X*", "Y")],
+        ),
+        ({"exclude": "*"}, ["exclude= leaves none of the 6 names there"]),
+        ({"include": "*.txt", "exclude": "*t"}, ["exclude= leaves none of the 6 names there"]),
+        ({"include": ["*.txt", "z"], "exclude": "nothing"}, []),
+    ],
+)
+def test_globs_that_match_nothing_are_warned_of(
+    seaweedfs: Server,
+    bucket: str,
+    key: str,
+    source: str,
+    choice: dict[str, Any],
+    doubts: list[str],
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+) -> None:
+    dest = f"s3://{bucket}/{key}.zip"
+    with caplog.at_level(logging.WARNING, "s3stream"):
+        archived(seaweedfs, source, dest, **choice)
+        assert caplog.messages == [f"{dest}: {doubt}" for doubt in doubts]
+        caplog.clear()
+        archived(seaweedfs, source, dest)
+        s3stream.extract(dest, tmp_path, **choice, **connection(seaweedfs))
+        assert caplog.messages == [f"{dest}: {doubt}" for doubt in doubts]
+
+
+def test_that_nothing_was_written_since_is_no_reason_to_warn(
+    seaweedfs: Server, bucket: str, key: str, source: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    later = datetime.now(timezone.utc) + timedelta(days=1)
+    with caplog.at_level(logging.WARNING, "s3stream"):
+        archived(seaweedfs, source, f"s3://{bucket}/{key}.zip", since=later, include="*.txt")
+    assert caplog.messages == []
+
+
+def test_what_is_left_out_need_not_have_a_time(seaweedfs: Server, bucket: str, key: str) -> None:
+    fs = fsspec.filesystem("timeless")
+    fs.pipe({f"/{key}/a": b"1", f"/{key}/b": b"2"})
+    since = datetime(2020, 1, 1, tzinfo=timezone.utc)
+    dest = f"s3://{bucket}/{key}.zip"
+    with pytest.raises(UsageError, match=r"nobody can tell when .*/a was last written"):
+        archived(seaweedfs, f"timeless://{key}", dest, since=since)
+    made = archived(seaweedfs, f"timeless://{key}", dest, since=since, exclude="*")
+    assert made.contents.entries == 0
+    fs.rm(f"/{key}", recursive=True)
+
+
 def test_no_such_folder(seaweedfs: Server, bucket: str, key: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for name in ("empty", "missing"):
@@ -619,6 +717,37 @@ def test_a_changed_byte_is_noticed(sound: dict[str, bytes], format: str, tmp_pat
         s3stream.verify(str(file))
     with pytest.raises(IntegrityError, match=r"changed.*a\.txt"):
         s3stream.extract(str(file), tmp_path / "out")
+
+
+def test_a_wrong_entry_of_a_zip_is_refused_before_it_is_there(
+    sound: dict[str, bytes], seaweedfs: Server, bucket: str, key: str, tmp_path: Path
+) -> None:
+    with zipfile.ZipFile(io.BytesIO(sound["zip"])) as opened:
+        found = {name: opened.read(name) for name in opened.namelist()}
+    # Whole as a zip, and of the same size: only the manifest tells.
+    found["folder/b.bin"] = bytes_of(len(OBJECTS["folder/b.bin"]), 1)
+    file = tmp_path / "wrong.zip"
+    file.write_bytes(stored_zip(found))
+    with pytest.raises(IntegrityError, match=r"'folder/b\.bin' is not what was archived"):
+        s3stream.extract(str(file), tmp_path / "out")
+    assert list(tree(tmp_path / "out")) == ["a.txt", "empty"]
+    dest = f"s3://{bucket}/{key}"
+    with pytest.raises(IntegrityError, match=r"'folder/b\.bin' is not what was archived"):
+        s3stream.extract(str(file), dest, dest_options=connection(seaweedfs))
+    assert content(seaweedfs, bucket, f"{key}/a.txt") == OBJECTS["a.txt"]
+    for name in ("folder/b.bin", "folder/deep/grün.txt", "z"):
+        assert_nothing(seaweedfs, bucket, f"{key}/{name}")
+    # What is not chosen is not read, and not held against anything but its name and size.
+    s3stream.extract(str(file), tmp_path / "some", include="z")
+    assert list(tree(tmp_path / "some")) == ["z"]
+
+
+def test_of_a_zip_without_a_manifest_nothing_is_unpacked(tmp_path: Path) -> None:
+    file = tmp_path / "other.zip"
+    file.write_bytes(stored_zip({"a": b"1"}))
+    with pytest.raises(IntegrityError, match="it has no manifest"):
+        s3stream.extract(str(file), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("format", ["tar.gz", "tar.zst"])

@@ -131,16 +131,18 @@ def serving(objects: tuple[tuple[str, int], ...]) -> Iterator[str]:
         thread.join()
 
 
-_ARCHIVE = """
+_RESIDENT = """
 import sys
 import s3stream
 
 def resident():
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) // 1024
+"""
 
+_ARCHIVE = f"""{_RESIDENT}
 source, dest = sys.argv[1:]
-options = {"endpoint_url": source, "key": "k", "secret": "s"}
+options = {{"endpoint_url": source, "key": "k", "secret": "s"}}
 compression = "stored" if dest.endswith("zip") else None
 
 def archive(dest, **more):
@@ -154,9 +156,20 @@ made = archive(dest)
 print(resident() - base, made.contents.entries, made.contents.size, made.upload.size)
 """
 
+_EXTRACT = f"""{_RESIDENT}
+archive, dest = sys.argv[1:]
+s3stream.extract(archive, dest, include="after")
+base = resident()
+contents = s3stream.extract(archive, dest)
+print(resident() - base, contents.entries, contents.size)
+"""
 
-def archived_elsewhere(seaweedfs: Server, source: str, dest: str) -> list[int]:
-    """Make an archive in a process of its own: its memory in MiB, entries, bytes, the archive's."""
+
+def elsewhere(seaweedfs: Server, program: str, *arguments: str) -> list[int]:
+    """Run a program in a process of its own; the numbers that it prints, its memory in MiB first.
+
+    Of an archive that is made: entries, bytes, the archive's bytes; unpacked: entries, bytes.
+    """
     environment = {
         **os.environ,
         "AWS_ENDPOINT_URL_S3": seaweedfs.endpoint_url,
@@ -165,7 +178,7 @@ def archived_elsewhere(seaweedfs: Server, source: str, dest: str) -> list[int]:
         "AWS_DEFAULT_REGION": "us-east-1",
     }
     done = subprocess.run(
-        [sys.executable, "-c", _ARCHIVE, source, dest],
+        [sys.executable, "-c", program, *arguments],
         env=environment,
         capture_output=True,
         text=True,
@@ -193,13 +206,21 @@ def test_a_large_object_stays_within_the_memory_that_the_readme_states(
     size = STREAM_MIB * MIB
     with serving((("after", 3), ("large", size))[::-1]) as source:
         dest = f"s3://{bucket}/{key}.{format}"
-        resident, *rest = archived_elsewhere(seaweedfs, source, dest)
+        resident, *rest = elsewhere(seaweedfs, _ARCHIVE, source, dest)
     assert rest[:2] == [2, size + 3]
     print(f"{STREAM_MIB} MiB into a {format}: {resident} MiB resident")
     # What waits between reading and writing, the writer's parts, and what some forty connections
     # and their threads take.
     assert resident <= 64 + 128 + 32
-    assert s3stream.verify(dest, **connection(seaweedfs)).size == size + 3
+    out = f"{key}/out/"
+    resident, *rest = elsewhere(seaweedfs, _EXTRACT, dest, f"s3://{bucket}/{out}")
+    assert rest == [2, size + 3]
+    print(f"{STREAM_MIB} MiB out of a {format}: {resident} MiB resident")
+    assert resident <= 64 + 128 + 32
+    client = seaweedfs.client()
+    for name, length in (("after", 3), ("large", size)):
+        assert client.head_object(Bucket=bucket, Key=f"{out}{name}")["ContentLength"] == length
+        client.delete_object(Bucket=bucket, Key=f"{out}{name}")
     file = downloaded(seaweedfs, bucket, f"{key}.{format}", tmp_path)
     program, flags = ("unzip", "-tq") if format == "zip" else ("tar", "-tvf")
     done = subprocess.run(
@@ -228,7 +249,7 @@ def test_many_small_objects(
     objects = tuple((f"{number // 100:04}/{number:06}", 4_096) for number in range(count))
     with serving(objects) as source:
         dest = f"s3://{bucket}/{key}.{format}"
-        _, entries, size, _ = archived_elsewhere(seaweedfs, source, dest)
+        _, entries, size, _ = elsewhere(seaweedfs, _ARCHIVE, source, dest)
     assert (entries, size) == (count, count * 4_096)
     assert s3stream.extract(dest, tmp_path / "out", **connection(seaweedfs)).entries == count
     found = tree(tmp_path / "out")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import threading
 from typing import TYPE_CHECKING
@@ -12,13 +13,22 @@ import pytest
 from tests.archives import entries, manifest, put, tree
 from tests.faults import Answer, Hold, Meanwhile
 from tests.looking import assert_nothing, bytes_of, content
-from tests.shell import PATIENCE_SECONDS, assert_stopped, end, environment, running, s3stream
+from tests.shell import (
+    NOT_CONFIRMED,
+    PATIENCE_SECONDS,
+    assert_stopped,
+    end,
+    environment,
+    running,
+    s3stream,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.proxy import Proxy
     from tests.servers import Server
+    from tests.wire import Exchange
 
 MIB = 1 << 20
 OBJECTS = {"a.txt": b"a" * 1_000, "folder/b.bin": bytes_of(100_000), "z.tmp": b"z"}
@@ -84,6 +94,17 @@ def test_what_is_chosen_and_how(seaweedfs: Server, bucket: str, key: str, tmp_pa
         made = s3stream(seaweedfs, "archive", source, dest, "--format=tar", f"--since={since}")
         assert (made.returncode, made.stderr) == (0, b"")
         assert len(entries(seaweedfs, bucket, f"{key}/logs")) == count
+    made = s3stream(seaweedfs, "archive", source, dest, "--format=tar", "--include=*.cvs")
+    assert made.returncode == 0
+    assert made.stderr.decode() == (
+        f"s3stream archive: warning: {dest}: --include '*.cvs' matches none of the 3 names there\n"
+    )
+    s3stream(seaweedfs, "archive", source, dest, "--format=tar")
+    made = s3stream(seaweedfs, "extract", dest, str(tmp_path / "none"), "--exclude=*")
+    assert made.returncode == 0
+    assert made.stderr.decode() == (
+        f"s3stream extract: warning: {dest}: --exclude leaves none of the 3 names there\n"
+    )
     chosen = ["--include", "*b*", "--exclude", "a*"]
     out = s3stream(seaweedfs, "extract", dest, str(tmp_path / "out"), *chosen)
     assert (out.returncode, out.stderr) == (0, b"")
@@ -254,3 +275,32 @@ def test_extract_that_is_told_to_end(
     assert said == "s3stream extract: stopped by SIGTERM\n"
     # What was not whole is not there, under no name.
     assert tree(tmp_path / "out") == {"a": b"first"}
+
+
+def test_extract_into_a_store_that_is_told_to_end(
+    seaweedfs: Server, proxied: Server, proxy: Proxy, bucket: str, key: str
+) -> None:
+    source = filled(seaweedfs, bucket, key, {"a": b"first", "b": bytes_of(17 * MIB)})
+    dest = f"s3://{bucket}/{key}/all.tar"
+    made = s3stream(seaweedfs, "archive", source, dest)
+    assert made.returncode == 0
+    # The end of `b` is not read as long as this is not answered.
+    proxy.inject(
+        "GetObject", Hold(), times=None, where=lambda exchange: begin(exchange) >= 12 * MIB
+    )
+    with running(proxied, "extract", dest, f"s3://{bucket}/{key}/out/") as process:
+        proxy.wait_for("UploadPart", 2, finished=True, timeout=PATIENCE_SECONDS)
+        proxy.wait_for("PutObject", finished=True, timeout=PATIENCE_SECONDS)
+        process.send_signal(signal.SIGTERM)
+        code, said = end(process)
+    assert code == -signal.SIGTERM
+    assert re.fullmatch(rf"s3stream extract: stopped by SIGTERM{NOT_CONFIRMED}\n", said), said
+    assert proxy.injected
+    assert proxy.count("AbortMultipartUpload") >= 1
+    assert content(seaweedfs, bucket, f"{key}/out/a") == b"first"
+    assert_nothing(seaweedfs, bucket, f"{key}/out/b")
+
+
+def begin(exchange: Exchange) -> int:
+    """Where the range begins that is asked for."""
+    return int(exchange.request_headers["range"].removeprefix("bytes=").partition("-")[0])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -185,6 +186,42 @@ def test_a_copy_in_parts_that_fails_leaves_nothing(
         assert raised.value.upload_id
         assert_nothing(seaweedfs, bucket, f"{key}/to")
     assert len(proxy.injected) == 2
+
+
+def test_parts_are_copied_side_by_side(
+    seaweedfs: Server, proxied: Server, proxy: Proxy, bucket: str, key: str
+) -> None:
+    body = put(seaweedfs, bucket, f"{key}/from", LARGE)
+    hold = Hold()
+    proxy.inject("UploadPartCopy", hold)
+    with ThreadPoolExecutor(1) as pool:
+        copying = pool.submit(
+            copies(proxied).copy, Place(bucket, f"{key}/from"), Place(bucket, f"{key}/to")
+        )
+        try:
+            proxy.wait_for("UploadPartCopy", 2)
+        finally:
+            hold.event.set()
+        copying.result()
+    assert len(proxy.injected) == 1
+    assert content(seaweedfs, bucket, f"{key}/to") == body
+
+
+def test_a_part_that_is_still_being_copied_when_another_fails_leaves_nothing(
+    seaweedfs: Server, proxied: Server, proxy: Proxy, bucket: str, key: str
+) -> None:
+    put(seaweedfs, bucket, f"{key}/from", LARGE)
+    hold = Hold()
+    proxy.inject("UploadPartCopy", hold, where=lambda x: x.part_number == 1)
+    proxy.inject("UploadPartCopy", Answer(403, "AccessDenied"))
+    with pytest.raises(AccessDeniedError):
+        copies(proxied).copy(Place(bucket, f"{key}/from"), Place(bucket, f"{key}/to"))
+    assert len(proxy.injected) == 2
+    aborts = proxy.count("AbortMultipartUpload")
+    hold.event.set()
+    # It may have come to the store after the upload was aborted over its head.
+    proxy.wait_for("AbortMultipartUpload", aborts + 1, finished=True)
+    assert_nothing(seaweedfs, bucket, f"{key}/to")
 
 
 def test_a_complete_that_nobody_can_tell_of_leaves_the_upload_alone(

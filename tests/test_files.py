@@ -245,9 +245,10 @@ def test_a_failed_commit_through_a_face_cleans_up(
 def test_line_buffering_is_refused_for_bytes_as_the_built_in_does(
     opened: Callable[..., Any],
 ) -> None:
-    with pytest.warns(RuntimeWarning, match="binary mode"):
+    with pytest.warns(RuntimeWarning, match="binary mode") as caught:
         file = opened("wb", 1)
     file.close()
+    assert [warning.filename for warning in caught] == [__file__]
 
 
 def test_reading_seeks_and_reads_by_ranges(opened: Callable[..., Any]) -> None:

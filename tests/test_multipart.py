@@ -754,6 +754,19 @@ def test_several_that_complete_at_once_agree(store: Server, bucket: str, key: st
     assert uploads(store, bucket, key) == []
 
 
+def test_parts_that_are_not_listed_at_once_are_looked_for_again(
+    proxied: Server, proxy: Proxy, bucket: str, key: str
+) -> None:
+    """So SeaweedFS shows an upload that somebody else is completing, just before it is gone."""
+    upload = create(proxied, bucket, key)
+    receipts = send(upload, 1)
+    hidden = ChangeAnswer(rb"<PartNumber>1<", rb"<PartNumber>2<")
+    proxy.inject("ListParts", hidden, times=1)
+    assert upload.complete(receipts).size == PART
+    assert [fault for fault, _ in proxy.injected] == [hidden]
+    assert content(proxied, bucket, key) == DATA[:PART]
+
+
 @pytest.mark.parametrize("status", [500, 504])
 def test_an_error_of_the_store_while_completing_is_not_the_end(
     seaweedfs: Server, proxied: Server, proxy: Proxy, bucket: str, key: str, status: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ntpath
 import posixpath
 import re
+import tracemalloc
 from urllib.parse import unquote_to_bytes
 
 import pytest
@@ -64,7 +65,9 @@ KEYS = st.one_of(NASTY, st.text(max_size=30))
         ("a\nb\x00\x7f\x85", "a%0Ab%00%7F%C2%85"),
         ("invoice\u202efdp.exe", "invoice%E2%80%AEfdp.exe"),
         ("not utf-8: \udcff", "not utf-8: %FF"),
+        ("not utf-8: \udc80", "not utf-8: %80"),
         ("half: \ud800", "half: %ED%A0%80"),
+        ("half: \udc7f\udd00", "half: %ED%B1%BF%ED%B4%80"),
         ("100%", "100%"),
         ("grün/日本/👩‍👩‍👧", "grün/日本/👩‍👩‍👧"),
         (f"{MANIFEST_FOLDER}/000001.jsonl", f"%2E{MANIFEST_FOLDER[1:]}/000001.jsonl"),
@@ -134,7 +137,7 @@ def model(names: list[str]) -> int | None:
 
 @given(
     st.lists(
-        st.lists(st.sampled_from(["a", "b", "c"]), min_size=1, max_size=3)
+        st.lists(st.sampled_from(["a", "aX", "b"]), min_size=1, max_size=3)
         .map("/".join)
         .flatmap(lambda name: st.sampled_from([name, name + "/"])),
         max_size=8,
@@ -150,6 +153,14 @@ def test_two_of_one_name_and_a_file_that_is_a_folder_are_refused(names: list[str
             taken.add(names[refused])
 
 
+def test_names_that_begin_alike_are_two() -> None:
+    taken = Names()
+    for name in ("a", "aX", "b/a", "b/aX/", "bX/a"):
+        taken.add(name)
+    with pytest.raises(UsageError, match="'aX'"):
+        taken.add("aX/")
+
+
 def test_thousands_of_names_in_any_order_are_told_apart() -> None:
     # Enough for the table to grow several times.
     names = [f"folder {number % 7}/{number * 7919 % 5_003}" for number in range(5_000)]
@@ -159,3 +170,32 @@ def test_thousands_of_names_in_any_order_are_told_apart() -> None:
     for name in names[::97]:
         with pytest.raises(UsageError, match=re.escape(repr(name))):
             taken.add(name)
+
+
+def test_a_clash_says_what_to_leave_out() -> None:
+    taken = Names()
+    taken.add("a/b")
+    with pytest.raises(UsageError) as caught:
+        taken.add("a")
+    assert str(caught.value) == (
+        "'a' would be a file in the archive and the folder of other entries too, which no file"
+        " system can unpack: leave one out with exclude='a' or exclude='a/*'"
+    )
+    for below in ("a/b/c", "a/b/c/d", "a/b/"):
+        with pytest.raises(UsageError, match=r"exclude='a/b' or exclude='a/b/\*'$"):
+            taken.add(below)
+    with pytest.raises(UsageError, match=r"^two entries would have the name 'a/b' in the archive"):
+        taken.add("a/b")
+
+
+def test_a_name_costs_no_more_than_some_forty_bytes() -> None:
+    count = 4_000
+    tracemalloc.start()
+    try:
+        taken = Names()
+        for number in range(count):
+            taken.add(f"a folder with a long name/{number}")
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 43 * count + 2_000

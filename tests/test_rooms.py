@@ -47,9 +47,11 @@ ROOMS = {
     "manifest": Room("errors state"),
     "prepared": Room("state"),
     "checkpoint": Room("errors options state"),
+    "account": Room("checkpoint manifest state"),
     "predecessor": Room("errors options state"),
     "naming": Room("errors"),
     "inventory": Room("errors naming options"),
+    "given": Room("errors options state"),
     # local files
     "regions": Room("errors", "io os"),
     "source": Room("errors options", "io os pathlib stat"),
@@ -63,13 +65,15 @@ ROOMS = {
     "memory": Room("budget errors waiting", "mmap os tempfile"),
     "sender": Room("pace waiting", "threading"),
     "ahead": Room("budget options pace sender waiting", "threading"),
+    "behind": Room("sender waiting", "threading"),
     "steps": Room("sender", "asyncio contextvars threading"),
     "heartbeat": Room("", "os threading weakref"),
     "endings": Room("", "atexit os signal sys threading time warnings weakref"),
     "together": Room("endings errors pace sender waiting", "threading"),
     # boto3; its modules may import each other
     "store": Room(
-        "checksums errors meter options pace parts predecessor profiles regions state waiting",
+        "checksums errors meter options pace parts predecessor profiles regions sender state"
+        " waiting",
         "boto3 botocore email.utils io logging mimetypes mmap os threading time urllib urllib3"
         " warnings"
         " weakref",
@@ -79,78 +83,88 @@ ROOMS = {
     "lock": Room("errors heartbeat options store waiting", "logging os platform threading time"),
     "beside": Room("checkpoint checksums errors options parts store"),
     "keeping": Room(
-        "beside checkpoint endings errors journal lock manifest options state store",
+        "beside checkpoint endings errors journal lock manifest options parts state store",
         "logging threading warnings",
     ),
     # shell
     "cleanup": Room("endings errors sender store", "threading warnings"),
     "discarding": Room("cleanup errors prepared"),
     "oneway": Room("", "io"),
+    "guard": Room("beside checkpoint parts"),
     "carrier": Room(
-        "beside checkpoint errors memory meter options parts predecessor prepared sender state"
-        " store waiting"
+        "beside checkpoint errors guard memory meter options parts predecessor prepared sender"
+        " state store waiting"
     ),
+    "retreat": Room("carrier cleanup errors guard state"),
     "transfer": Room(
-        "carrier checkpoint cleanup errors meter options parts plan predecessor prepared state"
-        " stats"
+        "carrier checkpoint errors guard meter options parts plan predecessor prepared retreat"
+        " state stats"
     ),
-    "completing": Room("errors manifest state store"),
+    "completing": Room("errors manifest state store", "time"),
+    "opened": Room("", "os sys"),
+    "closing": Room(
+        "checkpoint cleanup discarding endings errors guard opened prepared state transfer",
+        "os threading warnings",
+    ),
     "writer": Room(
-        "carrier checkpoint cleanup discarding endings errors oneway options predecessor prepared"
-        " state stats transfer",
-        "io os sys threading warnings",
+        "checkpoint cleanup closing guard oneway options predecessor state stats transfer", "io"
     ),
     "seekable": Room("draft errors options state writer"),
     # adapters
     "modes": Room("errors", "fsspec.compression fsspec.core warnings"),
+    "face": Room("cleanup discarding prepared state stats writer"),
     "files": Room(
-        "checkpoint cleanup discarding oneway options prepared seekable state stats writer",
+        "checkpoint cleanup face oneway options seekable writer",
         "fsspec.compression io threading",
     ),
     "transaction": Room("cleanup errors files", "fsspec.transaction"),
     "fs": Room(
-        "arrival errors files modes options predecessor profiles seekable store together"
+        "arrival errors files modes options profiles seekable store together"
         " transaction uri waiting writer",
         "fsspec glob os pathlib",
     ),
     "registering": Room("errors fs uri", "fsspec.registry"),
     "resuming": Room(
-        "beside carrier checkpoint errors files fs journal keeping lock options state writer",
+        "beside checkpoint errors files fs guard journal keeping lock options state writer",
         "os",
     ),
     "opening": Room("errors files fs lock modes options resuming store uri writer"),
     "asynchronous": Room(
-        "errors files modes opening options sender state stats steps uri writer",
-        "asyncio logging sys warnings",
+        "errors files modes opened opening options sender state stats steps uri writer",
+        "asyncio logging warnings",
     ),
+    "streaming": Room("asynchronous errors state"),
     "paths": Room("", "fsspec upath"),
     "uploads": Room("errors fs store"),
+    "books": Room("completing errors state", "threading"),
     "multipart": Room(
-        "checksums completing errors fs options regions state store uri", "os threading"
+        "books checksums completing errors fs given options regions state store uri",
+        "os threading",
     ),
     "members": Room("cleanup completing errors fs prepared sender state store"),
-    "dataset": Room("errors fs members prepared state writer", "os warnings weakref"),
+    "dataset": Room("errors fs members opened prepared state", "os warnings weakref"),
     "sending": Room(
-        "checkpoint checksums cleanup endings errors fs keeping manifest meter multipart options"
-        " regions sender source state store waiting"
+        "account checkpoint checksums cleanup completing endings errors fs keeping manifest meter"
+        " multipart options regions sender source state store waiting"
     ),
     "sendfile": Room(
         "checkpoint errors fs journal keeping lock multipart options plan sending source state",
         "os",
     ),
     "archiving": Room(
-        "ahead errors files fs inventory naming opening options pace state store uri waiting",
+        "ahead behind errors files fs inventory naming opening options pace state store uri"
+        " waiting",
         "fsspec.callbacks fsspec.core gzip io logging mmap os pathlib tarfile zipfile zlib"
         " zstandard",
     ),
     "__init__": Room(
         "archiving asynchronous budget checkpoint dataset endings errors files fs inventory"
-        " multipart opening options prepared registering resuming sendfile state stats uploads"
-        " writer"
+        " multipart opening options prepared registering resuming sendfile state stats streaming"
+        " uploads writer"
     ),
     "tus": Room(
-        "beside checkpoint errors fs heartbeat keeping lock memory options resuming state store"
-        " writer",
+        "beside checkpoint checksums errors fs heartbeat keeping lock memory options parts resuming"
+        " state store waiting writer",
         "asyncio concurrent.futures email.utils logging secrets starlette threading time"
         " urllib.parse",
     ),
@@ -174,9 +188,11 @@ PURE = (
     "manifest",
     "prepared",
     "checkpoint",
+    "account",
     "predecessor",
     "naming",
     "inventory",
+    "given",
     "profiles",
     "stats",
 )
@@ -324,9 +340,12 @@ def test_few_rooms_know_threads_and_one_knows_boto3() -> None:
     assert knowing == {
         "threading": {
             "ahead",
+            "behind",
+            "books",
             "budget",
             "cleanup",
             "cli",
+            "closing",
             "endings",
             "files",
             "heartbeat",
@@ -341,14 +360,13 @@ def test_few_rooms_know_threads_and_one_knows_boto3() -> None:
             "together",
             "tus",
             "waiting",
-            "writer",
         },
         "boto3": {"store"},
         "botocore": {"store"},
         "asyncio": {"asynchronous", "steps", "tus"},
         "concurrent.futures": {"tus"},
         "socket": {"cli"},
-        "time": {"cli", "endings", "lock", "store", "tus", "waiting"},
+        "time": {"cli", "completing", "endings", "lock", "store", "tus", "waiting"},
     }
 
 

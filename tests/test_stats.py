@@ -11,7 +11,6 @@ import logging
 import threading
 import time
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,8 +18,6 @@ from fsspec.callbacks import Callback
 
 import s3stream
 from s3stream import NotFoundError, S3StreamError, UsageError, WriteStats
-from s3stream.meter import Meter, Tally
-from s3stream.waiting import Stopwatch
 from tests.faults import (
     Answer,
     FlipByte,
@@ -31,7 +28,8 @@ from tests.faults import (
     ResetInBody,
 )
 from tests.looking import assert_nothing, bytes_of, content, exists, uploads
-from tests.test_memory import PATIENCE, running
+from tests.test_memory import running
+from tests.test_meter import Told, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,36 +47,6 @@ BROKEN = Answer(500, "InternalError")
 
 def start(server: Server, bucket: str, key: str, mode: str = "wb", **options: Any) -> Any:
     return s3stream.open(f"s3://{bucket}/{key}", mode, **{**server.storage_options(), **options})
-
-
-class Told(Callback):  # type: ignore[misc]  # fsspec has no types
-    """Keeps what it is told, and by which thread; then does what it is asked to."""
-
-    def __init__(self, then: Callable[[], object] = lambda: None) -> None:
-        super().__init__()
-        self.sizes: list[int] = []
-        self.steps: list[int] = []
-        self.threads: set[int] = set()
-        self.then = then
-
-    def set_size(self, size: int) -> None:
-        super().set_size(size)
-        self.sizes.append(size)
-        self.threads.add(threading.get_ident())
-
-    def relative_update(self, inc: int = 1) -> None:
-        super().relative_update(inc)
-        self.steps.append(inc)
-        self.threads.add(threading.get_ident())
-        self.then()
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for what another thread, or a clock, is about to do."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 # -- the numbers
@@ -252,22 +220,6 @@ def test_a_producer_that_waits_for_memory_waits_for_the_uplink(
         hold.release()
     file.close()
     assert proxy.in_flight_peak("UploadPart") < 24
-
-
-def test_a_stopwatch_runs_between_start_and_stop() -> None:
-    watch = Stopwatch()
-    assert watch.seconds == 0
-    assert watch.start()
-    assert not watch.start()  # somebody else's to stop
-    until(lambda: watch.seconds > 0)
-    watch.stop()
-    shown = watch.seconds
-    assert shown > 0
-    assert watch.seconds == shown
-    watch.stop()
-    assert watch.seconds == shown
-    assert watch.start()
-    until(lambda: watch.seconds > shown)
 
 
 # -- progress
@@ -706,41 +658,3 @@ def test_a_local_file_has_its_line(
     else:
         assert f"{key} at generic: published: {len(DATA):,} bytes, 3 parts, " in line
     assert "2 repeated, 0 SlowDown" in line
-
-
-def test_the_line_reads_well() -> None:
-    stats = WriteStats(
-        bytes=12_582_912,
-        parts=1,
-        retries=2,
-        throttled=1,
-        seconds=4.0,
-        producer_waited=1.25,
-        uplink_waited=0.5,
-    )
-    assert str(stats) == (
-        "12,582,912 bytes, 1 part, 4.0 s (3.0 MiB/s), 2 repeated, 1 SlowDown; the producer waited"
-        " 1.2 s for the store, and the store 0.5 s for the producer"
-    )
-    assert "0.0 s (0.0 MiB/s)" in str(replace(stats, seconds=0.0))
-
-
-def test_a_meter_tells_each_byte_once_and_no_size_twice() -> None:
-    told = Told()
-    meter = Meter(told, size_hint=10)
-    meter.tell_size(10)
-    meter.tell(4)
-    meter.tell(4)
-    meter.tell(9)
-    meter.tell_size(9)
-    assert (told.sizes, told.steps) == ([10, 9], [4, 5])
-    tally = Tally()
-    tally.retry()
-    tally.throttle()
-    tally.throttle()
-    seen = meter.read(9, 2, tally)
-    assert (seen.bytes, seen.parts, seen.retries, seen.throttled) == (9, 2, 1, 2)
-    assert seen.producer_waited == 0
-    meter.end("published", seen)
-    tally.retry()
-    assert meter.read(10, 3, tally) == seen

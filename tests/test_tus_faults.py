@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
@@ -13,10 +14,10 @@ import pytest
 
 from s3stream.tus.app import open_shelf
 from s3stream.tus.protocol import Patch
-from s3stream.tus.record import Kind, Record
+from s3stream.tus.record import Kind, Record, name_of
 from s3stream.tus.sweeping import Swept, sweep
 from s3stream.tus.writing import Writing
-from tests.faults import Answer, Hold, LoseAnswer, Meanwhile
+from tests.faults import Answer, ChangeAnswer, CutAnswer, Hold, LoseAnswer, Meanwhile
 from tests.looking import bytes_of, content
 from tests.test_tus import PART, part_of, the_object
 from tests.tus import (
@@ -36,6 +37,7 @@ from tests.tus import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from s3stream.tus import Upload
     from tests.proxy import Proxy
     from tests.servers import Server
     from tests.tus import Client
@@ -58,6 +60,25 @@ def is_object(exchange: Exchange) -> bool:
     return ".s3stream-tus" not in exchange.path
 
 
+def when_published(proxy: Proxy, data: bytes, action: Callable[[], object]) -> None:
+    """Have it happen while the object is on its way to the store: small ones go in one call."""
+    if len(data) < PART:
+        proxy.inject("PutObject", Meanwhile(action), where=is_object)
+    else:
+        proxy.inject("CompleteMultipartUpload", Meanwhile(action))
+
+
+def lose_the_end(proxy: Proxy, data: bytes) -> None:
+    """The object will be there, and what says so is not written down."""
+    fail = partial(proxy.inject, "PutObject", DOWN, times=None, where=is_record)
+    when_published(proxy, data, fail)
+
+
+def assert_lost(proxy: Proxy) -> None:
+    assert DOWN in [fault for fault, _ in proxy.injected]
+    proxy.clear()
+
+
 @pytest.fixture
 def client(proxied: Server, bucket: str, key: str) -> Iterator[Client]:
     with serving(proxied, bucket, key, config_kwargs=TWICE) as client:
@@ -69,12 +90,9 @@ def test_a_record_that_is_not_written_at_first_is_written_again(
     seaweedfs: Server, proxy: Proxy, bucket: str, key: str, client: Client, data: bytes
 ) -> None:
     url = client.create(len(data))
-    # All attempts of the call by which the end is written down; nothing is before that if small.
+    # All attempts of the call by which the end is written down.
     fail = partial(proxy.inject, "PutObject", DOWN, times=2, where=is_record)
-    if data == b"small":
-        fail()
-    else:
-        proxy.inject("CompleteMultipartUpload", Meanwhile(fail))
+    when_published(proxy, data, fail)
     assert client.patch(url, 0, data).status == 204
     assert [fault for fault, _ in proxy.injected].count(DOWN) == 2
     assert client.offset(url) == len(data)
@@ -82,9 +100,17 @@ def test_a_record_that_is_not_written_at_first_is_written_again(
     assert_only_records(seaweedfs, bucket, key)
 
 
-@pytest.mark.parametrize("deferred", [False, True])
+@pytest.mark.parametrize(
+    ("data", "deferred"), [(b"", True), (b"small", False), (DATA, False), (DATA, True)]
+)
 def test_an_end_that_cannot_be_written_down_is_no_success_and_is_found_again(
-    seaweedfs: Server, proxied: Server, proxy: Proxy, bucket: str, key: str, deferred: bool
+    seaweedfs: Server,
+    proxied: Server,
+    proxy: Proxy,
+    bucket: str,
+    key: str,
+    data: bytes,
+    deferred: bool,
 ) -> None:
     heard = []
 
@@ -92,25 +118,145 @@ def test_an_end_that_cannot_be_written_down_is_no_success_and_is_found_again(
         heard.append(upload.key)
 
     with serving(proxied, bucket, key, config_kwargs=TWICE, after_finish=after_finish) as client:
-        url = client.create(None if deferred else len(DATA))
-        fail = partial(proxy.inject, "PutObject", DOWN, times=None, where=is_record)
-        proxy.inject("CompleteMultipartUpload", Meanwhile(fail))
-        said = {"Upload-Length": str(len(DATA))} if deferred else {}
-        reply = client.patch(url, 0, DATA, **said)
+        url = client.create(None if deferred else len(data))
+        lose_the_end(proxy, data)
+        reply = client.patch(url, 0, data, Upload_Length=str(len(data)))
         assert (reply.status, reply.headers["retry-after"]) == (503, "1")
         assert "ask with HEAD" in reply.sentence
-        assert DOWN in [fault for fault, _ in proxy.injected]
+        assert_lost(proxy)
         assert heard == []
         # It is there, and nobody has heard of it.
-        assert the_object(seaweedfs, bucket, key) == DATA
-        proxy.clear()
+        assert the_object(seaweedfs, bucket, key) == data
         head = client.head(url)
-        assert (head.status, head.offset) == (200, len(DATA))
-        assert head.headers["upload-length"] == str(len(DATA))
+        assert (head.status, head.offset) == (200, len(data))
+        assert head.headers["upload-length"] == str(len(data))
         assert heard == finished(seaweedfs, bucket, key)
         assert client.head(url).status == 200
     assert len(heard) == 1
     assert_only_records(seaweedfs, bucket, key)
+
+
+ONCE: dict[str, Any] = {"naming": lambda upload: "same.txt", "if_none_match": "*"}
+
+
+@pytest.mark.parametrize(
+    ("ask", "data", "options"),
+    [
+        ("PATCH", b"small", ONCE),
+        ("PATCH again", b"small", ONCE),
+        ("DELETE", b"small", ONCE),
+        ("sweep", b"small", {}),
+        ("PATCH again", DATA, {}),
+        ("DELETE", DATA, {}),
+    ],
+)
+def test_whoever_comes_next_finds_what_was_published_unheard_of(
+    seaweedfs: Server,
+    proxied: Server,
+    proxy: Proxy,
+    bucket: str,
+    key: str,
+    ask: str,
+    data: bytes,
+    options: dict[str, Any],
+) -> None:
+    heard = []
+
+    async def after_finish(upload: Any) -> None:
+        heard.append(upload.key)
+
+    with serving(proxied, bucket, key, config_kwargs=TWICE, **options) as client:
+        url = client.create(len(data))
+        lose_the_end(proxy, data)
+        assert client.patch(url, 0, data).status == 503
+        assert_lost(proxy)
+    names = finished(seaweedfs, bucket, key)
+    with serving(seaweedfs, bucket, key, after_finish=after_finish, **options) as other:
+        if ask == "DELETE":
+            assert other.delete(url).status == 204
+            assert below(seaweedfs, bucket, key) == {}
+        elif ask == "sweep":
+            assert swept(seaweedfs, bucket, key) == Swept(removed=1, kept=0, failed=0)
+            # Whole, and somebody may have read it.
+            assert below(seaweedfs, bucket, key) == {names[0].removeprefix(f"{key}/"): len(data)}
+        else:
+            again = other.patch(url, 0, data) if ask == "PATCH again" else None
+            assert again is None or (again.status, again.offset) == (409, len(data))
+            assert other.patch(url, len(data), b"").offset == len(data)
+            assert heard == names
+            assert the_object(seaweedfs, bucket, key) == data
+            assert_only_records(seaweedfs, bucket, key)
+    assert uploads_below(seaweedfs, bucket, key) == []
+
+
+@pytest.mark.parametrize("options", [{}, ONCE])
+def test_what_another_has_written_is_not_taken_for_ones_own(
+    seaweedfs: Server, proxy: Proxy, proxied: Server, bucket: str, key: str, options: dict[str, Any]
+) -> None:
+    chosen = {"naming": ONCE["naming"], **options}
+    with serving(proxied, bucket, key, config_kwargs=TWICE, **chosen) as client:
+        url = client.create(5)
+        proxy.inject("PutObject", DOWN, times=2, where=is_object)
+        assert client.patch(url, 0, b"small").status == 503
+        assert len(proxy.injected) == 2
+        name = f"{key}/same.txt"
+        # As many bytes; under a condition even the same ones.
+        body = b"small" if options else b"other"
+        seaweedfs.client().put_object(Bucket=bucket, Key=name, Body=body)
+        assert client.offset(url) == 0
+        assert client.patch(url, 0, b"small").status == (403 if options else 204)
+        assert content(seaweedfs, bucket, name) == b"small"
+        assert client.delete(url).status == 204
+    assert below(seaweedfs, bucket, key) == ({"same.txt": 5} if options else {})
+
+
+@pytest.mark.parametrize("body", [b"small", b"SMALL"])
+def test_what_comes_late_of_an_earlier_attempt_is_ones_own_if_it_is_the_same(
+    seaweedfs: Server, proxied: Server, proxy: Proxy, bucket: str, key: str, body: bytes
+) -> None:
+    with serving(proxied, bucket, key, config_kwargs=TWICE, **ONCE) as client:
+        url = client.create(5)
+        proxy.inject("PutObject", DOWN, times=2, where=is_object)
+        assert client.patch(url, 0, b"small").status == 503
+        (record,) = below(seaweedfs, bucket, key)
+        written = json.loads(content(seaweedfs, bucket, f"{key}/{record}"))
+        writer_id = json.loads(written["checkpoint"])["writer_id"]
+        # As the store may carry out what it was asked, after the client has given up.
+        late = partial(
+            seaweedfs.client().put_object,
+            Bucket=bucket,
+            Key=f"{key}/same.txt",
+            Body=body,
+            ChecksumAlgorithm="CRC64NVME",
+            Metadata={"s3stream-writer": writer_id},
+        )
+        proxy.inject("PutObject", Meanwhile(late), where=is_object)
+        assert client.patch(url, 0, b"small").status == 403
+        assert len(proxy.injected) == 3
+        assert client.offset(url) == (5 if body == b"small" else 0)
+    assert the_object(seaweedfs, bucket, key) == body
+    assert_only_records(seaweedfs, bucket, key)
+
+
+def test_where_nobody_can_look_nothing_is_said(
+    seaweedfs: Server, proxy: Proxy, bucket: str, key: str, client: Client
+) -> None:
+    url = client.create(5)
+    lose_the_end(proxy, b"small")
+    assert client.patch(url, 0, b"small").status == 503
+    assert_lost(proxy)
+    proxy.inject("HeadObject", DOWN, times=6)
+    assert client.head(url).status == 423
+    assert client.patch(url, 0, b"small").status == 503
+    assert client.delete(url).status == 503
+    assert [exchange.operation for _, exchange in proxy.injected].count("HeadObject") == 6
+    # Who may not look takes it for not there, and writes it once more.
+    refuse = Answer(403, "AccessDenied")
+    proxy.inject("HeadObject", refuse, times=None)
+    assert client.offset(url) == 0
+    assert client.patch(url, 0, b"small").offset == 5
+    assert [fault for fault, _ in proxy.injected].count(refuse) >= 2
+    assert the_object(seaweedfs, bucket, key) == b"small"
 
 
 def test_who_asks_while_the_end_is_written_down_hears_where_it_stands(
@@ -157,11 +303,9 @@ def test_an_upload_that_has_ended_takes_no_more(
     data = bytes_of(2 * PART)
     url = client.create()
     assert client.patch(url, 0, data).offset == len(data)
-    fail = partial(proxy.inject, "PutObject", DOWN, times=None, where=is_record)
-    proxy.inject("CompleteMultipartUpload", Meanwhile(fail))
+    lose_the_end(proxy, data)
     assert client.patch(url, len(data), b"", Upload_Length=str(len(data))).status == 503
-    assert DOWN in [fault for fault, _ in proxy.injected]
-    proxy.clear()
+    assert_lost(proxy)
     # Its length was said, and that is written down nowhere.
     assert client.patch(url, len(data), b"more").status == 413
     assert client.offset(url) == len(data)
@@ -238,6 +382,24 @@ def test_lost_answers_show_nowhere(
     url = client.create(len(DATA))
     client.send(url, DATA, PART - 100)
     assert proxy.injected
+    assert the_object(seaweedfs, bucket, key) == DATA
+    assert_only_records(seaweedfs, bucket, key)
+
+
+def test_a_tail_is_read_in_one_request_which_goes_on_where_it_breaks_off(
+    seaweedfs: Server, proxy: Proxy, bucket: str, key: str, client: Client
+) -> None:
+    data = DATA[: PART - 1]
+    url = client.create(len(DATA))
+    assert client.patch(url, 0, data).offset == len(data)
+    cut = CutAnswer(1_000_000)
+    proxy.inject("GetObject", cut, where=lambda x: "-tail-" in x.path)
+    client.send(url, DATA, len(DATA), len(data))
+    assert cut in [fault for fault, _ in proxy.injected]
+    asked = [x.request_headers["range"] for x in proxy.of("GetObject") if "-tail-" in x.path]
+    assert len(asked) == 2
+    begun, behind = [int(said.removeprefix("bytes=").partition("-")[0]) for said in asked]
+    assert (begun, behind > 500_000) == (0, True)
     assert the_object(seaweedfs, bucket, key) == DATA
     assert_only_records(seaweedfs, bucket, key)
 
@@ -345,6 +507,21 @@ def test_a_creation_with_bytes_that_fails_leaves_nothing(
     assert uploads_below(seaweedfs, bucket, key) == []
 
 
+@pytest.mark.parametrize("data", [b"small", DATA])
+def test_a_creation_whose_end_is_not_written_down_leaves_nothing(
+    seaweedfs: Server, proxy: Proxy, bucket: str, key: str, client: Client, data: bytes
+) -> None:
+    # Of both times that it is tried. Then the store takes what it is asked again.
+    fail = partial(proxy.inject, "PutObject", DOWN, times=4, where=is_record)
+    when_published(proxy, data, fail)
+    reply = client.request("POST", "", data, OCTETS, Upload_Length=str(len(data)))
+    assert reply.status == 503
+    assert "location" not in reply.headers
+    assert [fault for fault, _ in proxy.injected].count(DOWN) == 4
+    assert below(seaweedfs, bucket, key) == {}
+    assert uploads_below(seaweedfs, bucket, key) == []
+
+
 @pytest.mark.parametrize("operation", ["UploadPartCopy", "CompleteMultipartUpload"])
 def test_a_concatenation_that_fails_leaves_its_parts_alone(
     seaweedfs: Server, proxy: Proxy, bucket: str, key: str, client: Client, operation: str
@@ -358,6 +535,138 @@ def test_a_concatenation_that_fails_leaves_its_parts_alone(
     assert uploads_below(seaweedfs, bucket, key) == []
     assert client.join(urls).status == 201
     assert the_object(seaweedfs, bucket, key) == DATA + b"end"
+
+
+class Joins:
+    """A server at which uploads are joined, and what its own code hears."""
+
+    def __init__(self) -> None:
+        self.urls: list[str] = []
+        self.heard: list[str | None] = []
+
+    async def before_create(self, upload: Upload) -> None:
+        self.urls.append(f"/files/{upload.id}")
+
+    async def after_finish(self, upload: Upload) -> None:
+        self.heard.append(upload.key)
+
+    def options(self) -> dict[str, Any]:
+        hooks = {"before_create": self.before_create, "after_finish": self.after_finish}
+        return {"config_kwargs": TWICE, **hooks}
+
+
+@pytest.mark.parametrize("data", [b"small", DATA])
+def test_a_concatenation_whose_end_is_not_written_down_leaves_its_parts_alone(
+    seaweedfs: Server, proxy: Proxy, bucket: str, key: str, client: Client, data: bytes
+) -> None:
+    urls = [part_of(client, data), part_of(client, b"end")]
+    there = below(seaweedfs, bucket, key)
+    fail = partial(proxy.inject, "PutObject", DOWN, times=4, where=is_record)
+    when_published(proxy, data, fail)
+    assert client.join(urls).status == 503
+    assert [fault for fault, _ in proxy.injected].count(DOWN) == 4
+    assert below(seaweedfs, bucket, key) == there
+    assert uploads_below(seaweedfs, bucket, key) == []
+    assert client.join(urls).status == 201
+    assert the_object(seaweedfs, bucket, key) == data + b"end"
+
+
+@pytest.mark.parametrize(("data", "options"), [(b"small", {}), (DATA, ONCE)])
+@pytest.mark.parametrize("ask", ["HEAD", "DELETE"])
+def test_whoever_comes_next_finds_what_was_joined_unheard_of(
+    seaweedfs: Server,
+    proxied: Server,
+    proxy: Proxy,
+    bucket: str,
+    key: str,
+    data: bytes,
+    options: dict[str, Any],
+    ask: str,
+) -> None:
+    joins = Joins()
+    with serving(proxied, bucket, key, **joins.options(), **options) as client:
+        parts = [part_of(client, data), part_of(client, b"end")]
+        # As if the server had died: nor can it remove what it has made.
+        proxy.inject("DeleteObject", DOWN, times=None, where=is_object)
+        lose_the_end(proxy, data)
+        assert client.join(parts).status == 503
+        assert_lost(proxy)
+        assert joins.heard == []
+        (name,) = finished(seaweedfs, bucket, key)
+        url = joins.urls[-1]
+        assert client.patch(url, 0, b"x").status == 403
+        if ask == "DELETE":
+            assert client.delete(url).status == 204
+            assert finished(seaweedfs, bucket, key) == []
+            return
+        for _ in range(2):
+            head = client.head(url)
+            assert (head.status, head.offset) == (200, len(data) + 3)
+        assert joins.heard == [name]
+        for part in parts:
+            assert client.delete(part).status == 204
+    assert the_object(seaweedfs, bucket, key) == data + b"end"
+    assert_only_records(seaweedfs, bucket, key)
+
+
+def test_parts_are_copied_side_by_side_and_nobody_interferes(
+    seaweedfs: Server, proxied: Server, proxy: Proxy, bucket: str, key: str
+) -> None:
+    joins = Joins()
+    with (
+        serving(proxied, bucket, key, **joins.options()) as client,
+        serving(seaweedfs, bucket, key) as other,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        parts = [part_of(client, DATA) for _ in range(3)]
+        hold = Hold()
+        proxy.inject("UploadPartCopy", hold)
+        joining = pool.submit(client.join, parts)
+        try:
+            proxy.wait_for("UploadPartCopy", 3, timeout=SECONDS)
+            # Which is not there yet, and has no offset therefore.
+            head = other.head(joins.urls[-1])
+            assert (head.status, "upload-offset" in head.headers) == (200, False)
+            assert other.delete(joins.urls[-1]).status == 423
+        finally:
+            hold.event.set()
+        assert joining.result().status == 201
+        assert joins.heard == finished(seaweedfs, bucket, key)
+    assert hold in [fault for fault, _ in proxy.injected]
+    assert the_object(seaweedfs, bucket, key) == 3 * DATA
+    assert not [name for name in below(seaweedfs, bucket, key) if name.endswith(".lock")]
+    assert uploads_below(seaweedfs, bucket, key) == []
+
+
+ANOTHER = "Upload-Concat: one of the parts is another by now\n"
+
+
+@pytest.mark.parametrize("data", [b"345", DATA])
+def test_a_part_that_was_replaced_at_the_store_is_not_joined(
+    seaweedfs: Server, bucket: str, key: str, client: Client, data: bytes
+) -> None:
+    urls = [part_of(client, b"12"), part_of(client, data)]
+    part = f"{key}/.s3stream-tus/parts/{name_of(urls[1].rpartition('/')[2])}"
+    seaweedfs.client().put_object(Bucket=bucket, Key=part, Body=data[::-1])
+    there = below(seaweedfs, bucket, key)
+    reply = client.join(urls)
+    assert (reply.status, reply.sentence) == (400, ANOTHER)
+    assert below(seaweedfs, bucket, key) == there
+    assert uploads_below(seaweedfs, bucket, key) == []
+
+
+def test_a_part_that_is_another_by_now_makes_no_torn_object(
+    seaweedfs: Server, proxy: Proxy, bucket: str, key: str, client: Client
+) -> None:
+    urls = [part_of(client, b"12"), part_of(client, b"345")]
+    there = below(seaweedfs, bucket, key)
+    # As of a store that does not heed If-Match.
+    shorter = ChangeAnswer(rb"(?i)content-length: 3((?s:.*))345", rb"content-length: 2\g<1>34")
+    proxy.inject("GetObject", shorter, where=lambda x: "/parts/" in x.path, skip=1)
+    reply = client.join(urls)
+    assert (reply.status, reply.sentence) == (400, ANOTHER)
+    assert shorter in [fault for fault, _ in proxy.injected]
+    assert below(seaweedfs, bucket, key) == there
 
 
 # -- sweeps
@@ -429,14 +738,16 @@ def test_a_sweep_reads_no_record_that_cannot_have_expired(
     seaweedfs: Server, proxied: Server, proxy: Proxy, bucket: str, key: str
 ) -> None:
     with serving(seaweedfs, bucket, key) as client:
-        client.create(10)
+        for size in (0, 3, 10):
+            for said in ({}, {"Upload_Concat": "partial"}):
+                client.patch(client.create(10, None, **said), 0, b"x" * size)
     shelf = open_shelf(bucket, f"{key}/", **proxied.storage_options())
     now = datetime.now(timezone.utc)
-    assert sweep(shelf, now, timedelta(days=7)) == Swept(removed=0, kept=1, failed=0)
-    assert proxy.count("GetObject") == 0
+    assert sweep(shelf, now, timedelta(days=7)) == Swept(removed=0, kept=6, failed=0)
+    assert [exchange.operation for exchange in proxy.log] == ["ListObjectsV2"]
     assert sweep(shelf, now, stop=lambda: True) == Swept(removed=0, kept=0, failed=0)
-    assert sweep(shelf, now) == Swept(removed=0, kept=1, failed=0)
-    assert proxy.count("GetObject") == 1
+    assert sweep(shelf, now) == Swept(removed=0, kept=6, failed=0)
+    assert proxy.count("GetObject") == 6
 
 
 def test_an_upload_counts_from_when_it_was_last_written_to(

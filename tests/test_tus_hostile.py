@@ -130,6 +130,37 @@ def test_names_of_clients_lead_nowhere_else(seaweedfs: Server, bucket: str, key:
     assert len(below(seaweedfs, bucket, key)) == 1
 
 
+def test_a_header_that_is_there_twice_is_refused(
+    seaweedfs: Server, bucket: str, key: str, client: Client
+) -> None:
+    half = client.half("", 0, 0, b"", method="POST", Content_Length="0\r\nUpload-Length: 5")
+    assert half.reply().status == 201
+    twice = "0\r\nUpload-Length: 5\r\nUpload-Length: 7"
+    reply = client.half("", 0, 0, b"", method="POST", Content_Length=twice).reply()
+    assert (reply.status, reply.sentence) == (
+        400,
+        "Upload-Length: it is there twice, and only one could count\n",
+    )
+    assert len(below(seaweedfs, bucket, key)) == 1
+
+
+@pytest.mark.parametrize("offset", [11, 10**18 - 1])
+def test_who_begins_behind_the_end_is_told_where_to_begin(client: Client, offset: int) -> None:
+    url = client.create(10)
+    assert client.patch(url, 0, b"0123").offset == 4
+    reply = client.patch(url, offset, b"x")
+    assert (reply.status, reply.offset) == (409, 4)
+    assert client.patch(url, 4, b"456789").offset == 10
+    reply = client.patch(url, offset, b"x")
+    assert (reply.status, reply.offset) == (409, 10)
+
+
+def test_an_upload_may_count_for_a_hundred_years(seaweedfs: Server, bucket: str, key: str) -> None:
+    with serving(seaweedfs, bucket, key, expires=timedelta(days=36_525)) as client:
+        reply = client.request("POST", Upload_Length="3")
+        assert (reply.status, reply.headers["upload-expires"][-4:]) == (201, " GMT")
+
+
 def test_headers_have_an_end(seaweedfs: Server, bucket: str, key: str, client: Client) -> None:
     parts = urlsplit(client.url)
     with socket.create_connection((parts.hostname or "", parts.port or 0), 60) as sock:
@@ -252,7 +283,9 @@ def test_options_that_cannot_be(seaweedfs: Server, bucket: str) -> None:
         ({"max_requests": 0}, "max_requests=0: expected 1 or more"),
         ({"silence": 0}, "silence=0"),
         ({"expires": timedelta(-1)}, "expires="),
+        ({"expires": timedelta(days=36_526)}, "at most a hundred years"),
         ({"sweep_every": timedelta(0)}, "sweep_every="),
+        ({"sweep_every": timedelta.max}, "at most a hundred years"),
         # Of a string each letter would be one.
         ({"cors": "https://*.app.example"}, "expected a list of origins"),
         ({"cors": ["https://*.app.example"]}, "expected an origin"),

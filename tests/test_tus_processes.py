@@ -8,11 +8,15 @@ import socket
 import subprocess
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from tests.faults import Hold
 from tests.looking import bytes_of
 from tests.test_tus import PART, the_object
+from tests.test_tus_faults import is_record, when_published
 from tests.tus import (
     EXECUTABLE,
     SECONDS,
@@ -20,6 +24,7 @@ from tests.tus import (
     age,
     assert_only_records,
     below,
+    finished,
     process,
     serving,
     uploads_below,
@@ -38,7 +43,14 @@ import uvicorn
 from s3stream.tus import application
 
 bucket, prefix = sys.argv[1:]
-app = application(bucket, prefix=prefix, path="/files", lease=1.0)
+app = application(
+    bucket,
+    prefix=prefix,
+    path="/files",
+    lease=1.0,
+    naming=lambda upload: upload.metadata.get("filename", upload.name),
+    if_none_match="*",
+)
 listener = socket.create_server(("127.0.0.1", 0))
 url = f"http://127.0.0.1:{listener.getsockname()[1]}/files"
 print(json.dumps({"url": url}), flush=True)
@@ -114,6 +126,47 @@ def test_sigkill_in_a_patch_and_another_process_goes_on(
         victim.process.kill()
         victim.process.communicate()
     assert the_object(seaweedfs, bucket, key) == DATA
+    assert_only_records(seaweedfs, bucket, key)
+
+
+@pytest.mark.parametrize("ask", ["HEAD", "DELETE"])
+def test_sigkill_between_the_object_and_what_says_so(
+    seaweedfs: Server, proxied: Server, proxy: Proxy, bucket: str, key: str, ask: str
+) -> None:
+    data = b"small"
+    heard = []
+
+    async def after_finish(upload: Any) -> None:
+        heard.append(upload.key)
+
+    victim = Process([sys.executable, "-c", VICTIM, bucket, f"{key}/"], proxied)
+    url = victim.client.create(len(data), {"filename": "same"})
+    hold = Hold()
+    when_published(proxy, data, partial(proxy.inject, "PutObject", hold, where=is_record))
+    half = victim.client.half(url, 0, len(data))
+    try:
+        half.send(data)
+        proxy.wait_until_injected(hold)
+        assert victim.end(signal.SIGKILL)[0] == -signal.SIGKILL
+    finally:
+        half.hang_up()
+        victim.process.kill()
+        victim.process.communicate()
+    assert the_object(seaweedfs, bucket, key) == data
+    with serving(
+        seaweedfs, bucket, key, lease=1.0, if_none_match="*", after_finish=after_finish
+    ) as other:
+        # Until the lease of the dead is over.
+        while (reply := other.request(ask, url)).status == 423:
+            pass
+        if ask == "DELETE":
+            assert reply.status == 204
+            assert below(seaweedfs, bucket, key) == {}
+            return
+        assert (reply.status, reply.offset) == (200, len(data))
+        assert other.patch(url, len(data), b"").offset == len(data)
+        assert heard == finished(seaweedfs, bucket, key) == [f"{key}/same"]
+    assert the_object(seaweedfs, bucket, key) == data
     assert_only_records(seaweedfs, bucket, key)
 
 

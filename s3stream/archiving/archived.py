@@ -62,7 +62,8 @@ class ArchiveFile(io.RawIOBase):
         """Go on from there; nothing is read yet."""
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}[whence]
         if base + offset < 0:
-            raise OSError(f"{self.name}: cannot seek to {base + offset}")
+            # An OSError, by which zipfile sees that a file is short, and of no disk's.
+            raise io.UnsupportedOperation(f"{self.name}: cannot seek to {base + offset}")
         self._at = base + offset
         return self._at
 
@@ -85,6 +86,11 @@ class ArchiveFile(io.RawIOBase):
         buffer[: len(data)] = data
         self._at += len(data)
         return len(data)
+
+    def read_beside(self, start: int, end: int) -> bytes:
+        """Bytes of it as far as there are some, by a request of their own: nothing is dropped."""
+        end = min(end, self.size)
+        return bytes(self._read(start, end).data) if start < end else b""
 
     def close(self) -> None:
         """Drop what was read ahead."""

@@ -54,6 +54,7 @@ class Choice:
     since: datetime | None = None
     _included: re.Pattern[str] | None = field(init=False)
     _excluded: re.Pattern[str] | None = field(init=False)
+    _seen: _Seen = field(init=False)
 
     def __post_init__(self) -> None:
         """Check all of it."""
@@ -63,23 +64,57 @@ class Choice:
                 f"since={since!r}: expected a datetime with a time zone, such as"
                 " datetime(2026, 11, 28, tzinfo=timezone.utc)"
             )
-        object.__setattr__(self, "_included", _matcher(_listed("include", self.include)))
+        included = _listed("include", self.include)
+        object.__setattr__(self, "_included", _matcher(included))
         object.__setattr__(self, "_excluded", _matcher(_listed("exclude", self.exclude)))
+        object.__setattr__(self, "_seen", _Seen(included))
 
     def takes(self, name: str) -> bool:
         """Whether something of this name is wanted."""
+        self._seen.note(name)
         if self._included is not None and not self._included.match(name):
             return False
-        return self._excluded is None or not self._excluded.match(name)
+        if self._excluded is not None and self._excluded.match(name):
+            return False
+        self._seen.taken = True
+        return True
 
     def takes_entry(self, name: str, entry: Entry) -> bool:
         """Whether this is wanted, by its `name` below its source and its time."""
-        if self.since is not None:
-            if entry.modified is None:
-                raise UsageError(
-                    f"since=: nobody can tell when {entry.source} was last written; leave since="
-                    " out, or this with exclude="
-                )
-            if entry.modified < self.since:
-                return False
-        return self.takes(name)
+        if not self.takes(name):
+            return False
+        if self.since is None:
+            return True
+        if entry.modified is None:
+            raise UsageError(
+                f"since=: nobody can tell when {entry.source} was last written; leave since= out,"
+                " or this with exclude="
+            )
+        return entry.modified >= self.since
+
+    @property
+    def seen(self) -> int:
+        """Names that it was asked about."""
+        return self._seen.names
+
+    def doubts(self) -> list[str]:
+        """What was hardly meant so: after all names were seen, of the globs, not of `since`."""
+        names = f"none of the {self.seen:,} names there"
+        if self._seen.unmatched:
+            return [f"include={glob!r} matches {names}" for glob in self._seen.unmatched]
+        return [f"exclude= leaves {names}"] if self.seen and not self._seen.taken else []
+
+
+class _Seen:
+    """What the names were like that it was asked about."""
+
+    def __init__(self, included: Iterable[str]) -> None:
+        self.names = 0
+        self.taken = False
+        # Globs that have matched nothing so far.
+        self.unmatched = {glob: re.compile(translate(glob)) for glob in included}
+
+    def note(self, name: str) -> None:
+        self.names += 1
+        for glob in [glob for glob, made in self.unmatched.items() if made.match(name)]:
+            del self.unmatched[glob]

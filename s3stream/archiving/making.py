@@ -73,9 +73,10 @@ def archive(
     `format` is `zip`, `tar`, `tar.gz` or `tar.zst`, by the name of `dest` where it is None. A zip's
     entries are `compression="deflated"`, or `"stored"`. `include` and `exclude` are globs of the
     names below a source, in which `*` stands for slashes too; `since` leaves out what was last
-    written before. An object that is not what was listed any more is an error; with
-    `changed="skip"` it is passed over, logged and recorded in the manifest, unless some of it is in
-    the archive already.
+    written before. Globs that match nothing are warned of.
+
+    An object that is not what was listed any more is an error; with `changed="skip"` it is passed
+    over, logged and recorded in the manifest, unless some of it is in the archive already.
 
     Neither an object nor the archive is ever held whole, in memory or on disk: `memory_limit` bytes
     at most wait between reading and writing, and count with `limit_memory`; the writer has its own
@@ -131,6 +132,8 @@ def archive(
         )
         with closing(ahead):
             contents = _fill(target, chosen, how, ahead, changed, callback)
+        for doubt in choice.doubts():
+            _log.warning("%s: %s", dest, doubt)
         return ArchiveResult(target.commit(), contents)
 
 
@@ -190,6 +193,8 @@ class _Wanted:
                     )
                 self._names.add(found.entry.name)
                 yield found
+        if self._choice.seen == 0:
+            raise NotFoundError("there is nothing to archive but the archive of the last time")
 
 
 def _fill(

@@ -27,7 +27,7 @@ _FIRST_ZIP_YEAR, _LAST_ZIP_YEAR = 1980, 2107
 # The kind of an extra field: seconds since 1970, in UTC.
 UNIX_TIME = 0x5455
 # What GNU tar, bsdtar and Python know as extended attributes: they pass over it without a word.
-_ATTRIBUTE = "SCHILY.xattr.user."
+ATTRIBUTE = "SCHILY.xattr.user.s3stream."
 
 
 # What an entry is written by.
@@ -75,7 +75,8 @@ def pack(stream: Sink, format: str, compression: str) -> Packer:
         return _Tar(gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0))
     if format == "tar.zst":
         # Closing it ends the frame, and not the stream below.
-        return _Tar(import_zstandard().ZstdCompressor().stream_writer(stream, closefd=False))
+        compressor = import_zstandard().ZstdCompressor(write_checksum=True)
+        return _Tar(compressor.stream_writer(stream, closefd=False))
     return _Tar(stream, closes=False)
 
 
@@ -194,12 +195,13 @@ class _Tar:
 def _attributes_of(entry: Entry) -> dict[str, str]:
     """What a tar has no field for."""
     known = {
-        "s3stream.source": entry.source,
-        "s3stream.etag": entry.etag,
-        "s3stream.content-type": entry.content_type,
-        **{f"s3stream.metadata.{name}": value for name, value in (entry.metadata or {}).items()},
+        "source": entry.source,
+        "etag": entry.etag,
+        "content-type": entry.content_type,
     }
-    return {_ATTRIBUTE + name: value for name, value in known.items() if value}
+    metadata = {f"metadata.{name}": value for name, value in (entry.metadata or {}).items()}
+    attributes = {name: value for name, value in known.items() if value} | metadata
+    return {ATTRIBUTE + name: value for name, value in attributes.items()}
 
 
 class Spout:

@@ -136,10 +136,10 @@ class _Store:
         top = f"{(key or self._bucket).rstrip('/').rpartition('/')[2]}/" if self._nested else ""
         empty = True
         for listed in self._reader.objects(self._bucket, key):
-            empty = False
             path = listed.key.removeprefix(key)
             # What a console makes when it is asked for a folder: the source itself.
             if path or listed.size:
+                empty = False
                 yield self._as_found(listed, path, top)
         if empty:
             raise NotFoundError(

@@ -8,85 +8,139 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
-from typing import IO, Any
+from typing import IO
 
-from ..errors import IntegrityError
-from ..inventory import is_piece
-from ..naming import is_safe
+from ..inventory import MAX_PIECE, is_piece
+from .members import Data, Member, explained, refuse
 from .packing import UNIX_TIME, import_zstandard
+from .untarring import tar_members
 
-# Zstandard's own is known by its name: the package need not be installed.
-_DAMAGED = (
-    EOFError,
-    NotImplementedError,
-    gzip.BadGzipFile,
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+_LOCAL_HEADER = struct.Struct("<4s5H3L2H")  # of a zip's entry, before its name
+_END_OF_ZIP = struct.Struct("<4s4H2LH")
 _ENCRYPTED = 1  # of a zip's entry: the first bit of its flags
 
+_RECORD = bytes(tarfile.RECORDSIZE)
 
-@dataclass(frozen=True)
-class Member:
-    """An entry of an archive: its name, its bytes, when it was last written if that is told."""
-
-    name: str
-    size: int
-    modified: datetime | None
-
-    @property
-    def is_folder(self) -> bool:
-        """Whether it has a name and nothing else."""
-        return self.name.endswith("/")
+# Reads bytes of an archive, from and to, beside what is read on and on.
+ReadBeside = Callable[[int, int], bytes]
 
 
-def members(file: IO[bytes], format: str, archive: str) -> Iterator[tuple[Member, IO[bytes]]]:
+def members(
+    file: IO[bytes], format: str, archive: str, beside: ReadBeside
+) -> Iterator[tuple[Member, Data]]:
     """Every entry of an archive, and its bytes, which are to be read before the next one.
 
-    `file` of a zip must be able to seek. `archive` is what it is called in errors. Raises
-    `IntegrityError` for what is no such archive, for a name that would lead out of a folder, and
-    for whatever is neither file nor folder.
+    Of a zip, whose directory is read first, each piece of the manifest comes before the entries
+    that it tells of, and not behind them; its `file` must be able to seek. `archive` is what it is
+    called in errors. Raises `IntegrityError` for what is no such archive, for a name that would
+    lead out of a folder, and for whatever is neither file nor folder.
     """
-    if format == "zip":
-        yield from _zip_members(file, archive)
-    elif format == "tar.gz":
-        with gzip.GzipFile(fileobj=file, mode="rb") as inflated:
-            yield from _tar_members(inflated, archive)
-    elif format == "tar.zst":
-        decompressor = import_zstandard().ZstdDecompressor()
-        with decompressor.stream_reader(file, read_across_frames=True, closefd=False) as expanded:
-            yield from _tar_members(expanded, archive)
-    else:
-        yield from _tar_members(file, archive)
+    with explained(archive):
+        if format == "zip":
+            yield from _zip_members(file, archive, beside)
+        elif format == "tar.gz":
+            with gzip.GzipFile(fileobj=file, mode="rb") as inflated:
+                yield from tar_members(inflated, archive)
+        elif format == "tar.zst":
+            zstandard = import_zstandard()
+            source = _WithRecord(file, zstandard.ZstdCompressor().compress(_RECORD))
+            with zstandard.ZstdDecompressor().stream_reader(
+                source, read_across_frames=True, closefd=False
+            ) as expanded:
+                yield from tar_members(expanded, archive)
+        else:
+            yield from tar_members(file, archive)
 
 
-def _zip_members(file: IO[bytes], archive: str) -> Iterator[tuple[Member, IO[bytes]]]:
+class _WithRecord:
+    """What is compressed by zstandard, and one more frame behind it: a record of zeros.
+
+    Zstandard takes what is cut off in a frame for the end, and a tar may end in any number of
+    records of zeros: but with a frame behind that it cannot read it says so.
+    """
+
+    def __init__(self, file: IO[bytes], frame: bytes) -> None:
+        self._file = file
+        self._frame = frame
+
+    def read(self, size: int) -> bytes:
+        data = self._file.read(size)
+        if not data:
+            data, self._frame = self._frame, b""
+        return data
+
+
+def _zip_members(
+    file: IO[bytes], archive: str, beside: ReadBeside
+) -> Iterator[tuple[Member, Data]]:
     with zipfile.ZipFile(file) as opened:
-        for info in opened.infolist():
-            _refuse(archive, info.filename, "encrypted" if info.flag_bits & _ENCRYPTED else None)
+        infos = opened.infolist()
+        _refuse_part_of_another(file, infos)
+        for info in _manifest_first(infos):
+            member = Member(info.filename, info.file_size, _zip_time(info))
+            refuse(archive, member, _problem_of(info))
+            if is_piece(info.filename):
+                yield member, Data(io.BytesIO(_read_beside(info, beside)), archive)
+                continue
             with opened.open(info) as data:
-                yield Member(info.filename, info.file_size, _zip_time(info)), data
+                yield member, Data(data, archive)
 
 
-def _tar_members(file: Any, archive: str) -> Iterator[tuple[Member, IO[bytes]]]:
-    with tarfile.open(fileobj=file, mode="r|") as opened:
-        while (info := opened.next()) is not None:
-            # Tarfile keeps every header; of a million that would be a gigabyte.
-            opened.members.clear()  # type: ignore[attr-defined]  # typeshed does not know it
-            name = info.name + "/" if info.isdir() else info.name
-            _refuse(archive, name, None if info.isreg() or info.isdir() else "a link or a device")
-            data = opened.extractfile(info)
-            modified = datetime.fromtimestamp(info.mtime, timezone.utc)
-            yield Member(name, info.size, modified), data or io.BytesIO()
+def _refuse_part_of_another(file: IO[bytes], infos: list[zipfile.ZipInfo]) -> None:
+    """Zipfile looks for a directory near the end, and for entries behind whatever comes first.
+
+    What is left of an archive that was cut off may end in an archive that was stored in it.
+    """
+    file.seek(-_END_OF_ZIP.size, os.SEEK_END)
+    signature, *_, comment = _END_OF_ZIP.unpack(file.read(_END_OF_ZIP.size))
+    if signature != b"PK\x05\x06" or comment:
+        raise zipfile.BadZipFile("its directory is not at its end: something follows")
+    before = min((info.header_offset for info in infos), default=0)
+    if before:
+        raise zipfile.BadZipFile(f"{before:,} bytes come before its first entry: it is cut off")
+
+
+def _problem_of(info: zipfile.ZipInfo) -> str | None:
+    if info.flag_bits & _ENCRYPTED:
+        return "encrypted"
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        # Zipfile expands others without a bound.
+        return f"compressed by method {info.compress_type}, where 0 and 8 are known"
+    return None
+
+
+def _manifest_first(infos: list[zipfile.ZipInfo]) -> Iterator[zipfile.ZipInfo]:
+    told_of: list[zipfile.ZipInfo] = []
+    for info in infos:
+        if is_piece(info.filename):
+            yield info
+            yield from told_of
+            told_of = []
+        else:
+            told_of.append(info)
+    yield from told_of
+
+
+def _read_beside(info: zipfile.ZipInfo, beside: ReadBeside) -> bytes:
+    """A piece of the manifest: what is read ahead of the entries is not dropped for it."""
+    start = info.header_offset
+    header = beside(start, start + _LOCAL_HEADER.size)
+    *_, name_size, extra_size = _LOCAL_HEADER.unpack(header)
+    start += _LOCAL_HEADER.size + name_size + extra_size
+    data = beside(start, start + min(info.compress_size, MAX_PIECE))
+    if info.compress_type == zipfile.ZIP_DEFLATED:
+        # One byte more than there may be: who is given that refuses it.
+        data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, MAX_PIECE + 1)
+    if zlib.crc32(data) != info.CRC and len(data) <= MAX_PIECE:
+        raise zipfile.BadZipFile(f"Bad CRC-32 for file {info.filename!r}")
+    return data
 
 
 def _zip_time(info: zipfile.ZipInfo) -> datetime:
@@ -101,23 +155,3 @@ def _zip_time(info: zipfile.ZipInfo) -> datetime:
         return datetime(*info.date_time, tzinfo=timezone.utc)
     except ValueError:  # zipfile takes the 31st of a February as it stands
         return datetime(1980, 1, 1, tzinfo=timezone.utc)
-
-
-def _refuse(archive: str, name: str, problem: str | None) -> None:
-    if problem is None and not is_safe(name) and not is_piece(name):
-        problem = "a name that could lead out of the folder it is unpacked into"
-    if problem is not None:
-        raise IntegrityError(f"{archive}: the entry {name!r} is refused: {problem}")
-
-
-@contextmanager
-def explained(archive: str) -> Iterator[None]:
-    """Say of what the formats' own readers complain about which archive it was."""
-    try:
-        yield
-    except Exception as error:
-        if not isinstance(error, _DAMAGED) and type(error).__name__ != "ZstdError":
-            raise
-        raise IntegrityError(
-            f"{archive} is damaged, or no such archive: {type(error).__name__}: {error}"
-        ) from error

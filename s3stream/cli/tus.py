@@ -135,7 +135,7 @@ def _sweep(options: Namespace, voice: Voice) -> int:
     )
     swept = sweep(shelf, datetime.now(timezone.utc), options.expires)
     facts = {"removed": swept.removed, "kept": swept.kept, "failed": swept.failed}
-    voice.result(facts, ", ".join(f"{count} {what}" for what, count in facts.items()))
+    voice.result(facts, str(swept))
     return FAILED if swept.failed else DONE
 
 

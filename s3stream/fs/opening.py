@@ -20,7 +20,6 @@ from ..errors import (
 from ..files import wrap
 from ..modes import Mode, check_layers, parse_mode
 from ..options import WriteOptions
-from ..predecessor import Predecessor
 from ..seekable import SeekableWriter
 from ..store import look_at_predecessor
 from ..transaction import S3Transaction, next_turn
@@ -96,9 +95,9 @@ class Opening(Describing):
         if mode.appends:
             raw = self._appender(*what, callback)
         elif mode.seeks:
-            raw = self._make_seekable(*what, callback)
+            raw = self._make_writer(*what, SeekableWriter, callback=callback)
         else:
-            raw = self._make_writer(*what, callback)
+            raw = self._make_writer(*what, callback=callback)
         file = wrap(raw, text=mode.text, buffering=buffering, compression=compression, **layers)
         if publish_later:
             self.transaction.add(file, turn or (next_turn(), 0))
@@ -173,7 +172,7 @@ class Opening(Describing):
                 bucket=bucket,
                 key=key,
             )
-        raw = self._make_writer(bucket, key, options, callback, predecessor)
+        raw = self._make_writer(bucket, key, options, callback=callback, predecessor=predecessor)
         if raw.tell() < predecessor.size:
             # Too small to be a part before others: it is written once more, before ours.
             try:
@@ -182,19 +181,6 @@ class Opening(Describing):
                 raw._discard_because_of(error)
                 raise
         return raw
-
-    def _make_seekable(
-        self, bucket: str, key: str, options: WriteOptions, callback: Any = None
-    ) -> S3Writer:
-        return SeekableWriter(
-            bucket,
-            key,
-            client=self.client,
-            options=options,
-            on_commit=lambda result: self._forget(f"{bucket}/{key}"),
-            callback=callback,
-            store=self.store,
-        )
 
     def _what_to_write(
         self, path: str, block_size: int | None, kwargs: dict[str, Any]
@@ -225,16 +211,16 @@ class Opening(Describing):
         bucket: str,
         key: str,
         options: WriteOptions,
-        callback: Any = None,
-        predecessor: Predecessor | None = None,
+        kind: type[S3Writer] = S3Writer,
+        **more: Any,
     ) -> S3Writer:
-        return S3Writer(
+        """A writer that listings know of when it has published; `more` is what else it takes."""
+        return kind(
             bucket,
             key,
             client=self.client,
             options=options,
             on_commit=lambda result: self._forget(f"{bucket}/{key}"),
-            predecessor=predecessor,
-            callback=callback,
             store=self.store,
+            **more,
         )

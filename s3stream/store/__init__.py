@@ -14,10 +14,11 @@ from .downloading import download
 from .facets import Facets
 from .failures import is_not_allowed, is_refusal, is_upload_gone
 from .locks import Claim, LockObject, parameters_beside
+from .making import PartMaker, make
 from .objects import Objects, Version, listed
 from .parameters import Parameters
 from .place import Place
-from .reading import ListedObject, Range, Reader, endpoint_of
+from .reading import ListedObject, Range, Reader, connections_of, endpoint_of
 from .started import Listing
 from .target import Target
 from .uploads import StartedUpload, Uploads
@@ -35,6 +36,7 @@ __all__ = [
     "Objects",
     "Origin",
     "Parameters",
+    "PartMaker",
     "Place",
     "Range",
     "Reader",
@@ -43,6 +45,7 @@ __all__ = [
     "Uploads",
     "Version",
     "connect",
+    "connections_of",
     "crc_of",
     "download",
     "endpoint_of",
@@ -52,5 +55,6 @@ __all__ = [
     "listed",
     "listen",
     "look_at_predecessor",
+    "make",
     "parameters_beside",
 ]

@@ -27,6 +27,9 @@ from .failures import CHANGED_ON_THE_WAY, EXPIRED, NEVER_REACHED, SLOW_DOWN, cod
 # A wire that changes a byte in three attempts running is broken, and should be said to be.
 _ATTEMPTS_AGAINST_CHANGED_BYTES = 3
 
+# What a gateway answers for a store that it has not heard, and that may carry the call out.
+_GATEWAYS_OWN = frozenset({502, 504})
+
 # In botocore's own place for facts about an answer.
 _LOST_ANSWERS = "s3stream_lost_answers"
 
@@ -152,7 +155,9 @@ def listen(client: Any) -> Pace:
                 pace_of(endpoint_url).slow_down()
                 if this.tally is not None:
                     this.tally.throttle()
-            parsed.setdefault("ResponseMetadata", {})[_LOST_ANSWERS] = context.get(_LOST_ANSWERS, 0)
+            lost = context.get(_LOST_ANSWERS, 0) + (http.status_code in _GATEWAYS_OWN)
+            parsed.setdefault("ResponseMetadata", {})[_LOST_ANSWERS] = lost
+            context[_LOST_ANSWERS] = lost
         elif not isinstance(caught_exception, _NOT_CONNECTED):
             this.reached = True
             context[_LOST_ANSWERS] = context.get(_LOST_ANSWERS, 0) + 1
@@ -182,7 +187,10 @@ def be_quick(client: Any, seconds: float) -> None:
 
 
 def lost_answers(answer: dict[str, Any]) -> int:
-    """How many attempts of the call may have been carried out without our hearing of it."""
+    """How many attempts of the call may have been carried out without our hearing of it.
+
+    `answer` may be that of an error; its own attempt counts, too.
+    """
     return int(answer.get("ResponseMetadata", {}).get(_LOST_ANSWERS, 0))
 
 

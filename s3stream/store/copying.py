@@ -11,23 +11,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import (
-    AccessDeniedError,
-    PreconditionError,
-    S3StreamError,
-    TooLargeError,
-    UncertainError,
-    UsageError,
-    add_note,
-    attach,
-)
+from ..errors import AccessDeniedError, PreconditionError, TooLargeError, UsageError
 from ..options import MAX_PART_SIZE, GiB, WriteOptions
 from ..state import Receipt
 from ..waiting import Cancellation
 from .along import parameters_of, tagging, tags_of, with_source_key, without_empty_tagging
 from .calls import call
 from .facets import Facets
-from .failures import is_refusal, translated
+from .failures import translated
+from .making import PartMaker, make
 from .parameters import Parameters
 from .place import Place
 from .target import Target
@@ -217,33 +209,29 @@ class Copies:
         options = WriteOptions(
             checksum=self._options.checksum, s3_additional_kwargs=without_empty_tagging(parameters)
         )
-        target = Target(self._client, dest.bucket, dest.key, options, self._cancellation)
-        upload_id = target.create()
-        try:
-            receipts = []
-            for number, piece in enumerate(pieces, 1):
-                self._cancellation.check()
-                source = piece.source
-                receipts.append(
-                    target.copy_part(
-                        upload_id,
-                        number,
-                        (source.bucket, source.key),
-                        piece.etag,
-                        piece.byte_range,
-                        piece.size,
-                        version_id=source.version_id,
-                    )
-                )
+        cancellation = Cancellation("another part could not be copied", within=self._cancellation)
+        target = Target(self._client, dest.bucket, dest.key, options, cancellation)
+        making = [self._maker(target, piece) for piece in pieces]
+
+        def check(upload_id: str, receipts: list[Receipt]) -> None:
             # Not every store heeds the condition that the ETag is still the same.
             for source, etag in dict.fromkeys((piece.source, piece.etag) for piece in pieces):
                 if self._look_at(source)["ETag"] != etag:
                     raise PreconditionError(f"{source} was replaced while it was copied")
             self._cancellation.check()
-        except BaseException as error:
-            _abort(target, upload_id, error)
-            raise
-        _complete(target, upload_id, receipts)
+
+        make(target, making, cancellation, self._options.max_concurrency, ready=check)
+
+    def _maker(self, target: Target, piece: _Piece) -> PartMaker:
+        source = (piece.source.bucket, piece.source.key)
+        version_id = piece.source.version_id
+
+        def copied(upload_id: str, number: int) -> Receipt:
+            return target.copy_part(
+                upload_id, number, source, piece.etag, piece.byte_range, piece.size, version_id
+            )
+
+        return copied
 
 
 def ranges(size: int, part: int, max_parts: int) -> list[tuple[int, int]]:
@@ -254,35 +242,3 @@ def ranges(size: int, part: int, max_parts: int) -> list[tuple[int, int]]:
     number = max(1, min(-(-size // part), max_parts))
     step = max(1, -(-size // number))
     return [(start, min(start + step, size)) for start in range(0, size, step)]
-
-
-def _complete(target: Target, upload_id: str, receipts: list[Receipt]) -> None:
-    try:
-        target.complete(upload_id, receipts, sum(receipt.size for receipt in receipts))
-    except UncertainError:
-        raise
-    except S3StreamError as error:
-        if is_refusal(error):
-            _abort(target, upload_id, error)
-            raise
-        # A gateway may have given up what the store then carries out.
-        raise UncertainError(
-            f"the store did not say whether the copy was published: {error.message}",
-            bucket=target.bucket,
-            key=target.key,
-            upload_id=upload_id,
-        ) from error
-    except BaseException as error:
-        add_note(
-            error,
-            "it came while the store was publishing the copy, and the answer was not waited for:"
-            f" s3://{target.bucket}/{target.key} may appear, or upload {upload_id} be left",
-        )
-        raise
-
-
-def _abort(target: Target, upload_id: str, error: BaseException) -> None:
-    try:
-        target.abort(upload_id)
-    except S3StreamError as failed:
-        attach(error, failed)

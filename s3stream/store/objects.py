@@ -6,7 +6,7 @@ Plain calls in our types and errors, for whatever shows S3 as a file system.
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ..errors import PreconditionError, add_note
-from ..options import MiB
+from ..options import KiB, MiB
 from ..waiting import Cancellation
 from .calls import call
 from .failures import CONDITION_FAILED, OBJECT_GONE, status_of, translate, translated
@@ -25,6 +25,7 @@ from .parameters import Parameters
 # DeleteObjects takes 1,000 keys: https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
 _DELETE_BATCH = 1_000
 _READS = 3
+_PIECE = 64 * KiB
 _BEYOND_THE_END = 416  # where a slice is empty; the status, because the codes differ
 
 
@@ -98,6 +99,35 @@ class Objects:
         if etag is not None and _bare(answer.get("ETag", etag)) != _bare(etag):
             raise PreconditionError("the object was replaced", bucket=bucket, key=key)
         return data
+
+    def pieces(
+        self, bucket: str, key: str, start: int, end: int, etag: str | None = None
+    ) -> Iterator[bytes]:
+        """Read the same bytes one after the other, holding 64 KiB of them at a time.
+
+        A reading that breaks off goes on from there, a few times. Fewer come when the object ends
+        before; with an `etag`, raises `PreconditionError` when it has another one by now.
+        """
+        condition = {} if etag is None else {"IfMatch": etag}
+        arguments = self._for("GetObject", bucket, Key=key, **condition)
+        attempts = 0
+        with translated("cannot read", bucket=bucket, key=key):
+            while start < end:
+                asking = {**arguments, "Range": f"bytes={start}-{end - 1}"}
+                try:
+                    with closing(self._client.get_object(**asking)["Body"]) as body:
+                        while piece := body.read(_PIECE):
+                            yield piece
+                            start += len(piece)
+                    return
+                except BotoCoreError:
+                    attempts += 1
+                    if attempts == _READS:
+                        raise
+                except ClientError as error:
+                    if status_of(error) == _BEYOND_THE_END:
+                        return
+                    raise
 
     def _read(
         self, arguments: dict[str, Any], cancellation: Cancellation | None

@@ -20,6 +20,7 @@ from .calls import never_reached
 from .failures import (
     CONDITION_FAILED,
     CONFLICT,
+    NOT_ALLOWED,
     OBJECT_GONE,
     UPLOAD_GONE,
     code_of,
@@ -58,6 +59,11 @@ class Proof:
         self._writer_id = writer_id
         self._exclusive = exclusive
         self._appends = appends
+
+    @property
+    def is_by_bytes(self) -> bool:
+        """Whether an equal object of an earlier write would be taken for ours."""
+        return self._writer_id is None
 
     def of(
         self,
@@ -154,6 +160,27 @@ class Proof:
                     return None
             time.sleep(pause)
         raise AssertionError  # the last pause is None
+
+    def is_there(
+        self, look: Callable[[], dict[str, Any]], *, size: int, etag: str, crc: int | None
+    ) -> dict[str, Any] | None:
+        """Look once whether the object there is ours; its HeadObject answer, or None.
+
+        None also when nobody can tell, or we may not look. Raises botocore's other errors.
+        """
+        try:
+            head = look()
+        except ClientError as unseen:
+            if code_of(unseen) in OBJECT_GONE or status_of(unseen) in NOT_ALLOWED:
+                return None
+            raise
+        if head.get("ContentLength") != size or not self._is_ours(head, size, etag, crc):
+            return None
+        if self._algorithm is not None and crc is not None:
+            # Of our own there may have been two, of other bytes.
+            said = head.get(self._algorithm.field)
+            return head if said in {None, self._algorithm.encode(crc)} else None
+        return head
 
     def _refuse_unless_anothers(
         self, head: dict[str, Any], size: int, where: dict[str, Any]

@@ -59,6 +59,12 @@ def endpoint_of(client: Any) -> str:
     return "amazonaws.com" if host.endswith(".amazonaws.com") else url.rstrip("/")
 
 
+def connections_of(client: Any) -> int:
+    """How many connections a client keeps; more at once would be thrown away after one use."""
+    connections: int = client.meta.config.max_pool_connections
+    return connections
+
+
 class Reader:
     """Reads with a client; `given` are S3 parameters for its calls. For any number of threads."""
 
@@ -69,7 +75,7 @@ class Reader:
         self._parameters = Parameters(client, given)
         self._cancellation = cancellation
         self.pace: Pace = listen(client)
-        self.connections: int = client.meta.config.max_pool_connections
+        self.connections = connections_of(client)
 
     def objects(self, bucket: str, prefix: str) -> Iterator[ListedObject]:
         """All objects whose key begins with `prefix`, as listed; holds one page of them."""

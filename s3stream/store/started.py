@@ -32,13 +32,15 @@ class Listing:
     again once more has one receipt; the last is the newest, as far as the store tells.
     `doubtful`: numbers of which the newest two, by the store's clock, are as old as each other.
     `checksum`: S3's name of the algorithm, None where none is named. `composite`: of the whole
-    object there is no checksum, only one of the parts' checksums.
+    object there is no checksum, only one of the parts' checksums. `since`: when the oldest of the
+    parts came, by the store's clock; None where it does not tell.
     """
 
     parts: dict[int, tuple[Receipt, ...]]
     doubtful: frozenset[int]
     checksum: str | None
     composite: bool
+    since: datetime | None = None
 
 
 def list_parts(ask: Ask, arguments: dict[str, Any], where: dict[str, Any]) -> Listing:
@@ -71,7 +73,10 @@ def list_parts(ask: Ask, arguments: dict[str, Any], where: dict[str, Any]) -> Li
     # Only CRC64NVME has no other kind:
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html
     composite = kind == "COMPOSITE" or (kind is None and checksum not in {None, "CRC64NVME"})
-    return Listing(parts, frozenset(doubtful), checksum, composite)
+    since = min((part.get("LastModified", _NEVER) for part in found), default=_NEVER)
+    return Listing(
+        parts, frozenset(doubtful), checksum, composite, None if since == _NEVER else since
+    )
 
 
 def _receipt(part: dict[str, Any], algorithm: Algorithm | None) -> Receipt:

@@ -28,6 +28,7 @@ from .failures import (
     status_of,
     translated,
 )
+from .leftover import see_to_leftover
 from .proof import etag_of_parts, was_retried
 from .started import Listing, abort_once, list_parts
 
@@ -215,6 +216,15 @@ class Target(Addressed):
             answer = self._call("complete_multipart_upload", arguments | self._condition)
         except (ClientError, BotoCoreError) as error:
             head = self._proof.of(error, self._look, size=size, etag=etag, crc=crc, where=where)
+            if self._proof.is_by_bytes and code_of(error) not in UPLOAD_GONE:
+                see_to_leftover(
+                    f"s3://{self.bucket}/{self.key}",
+                    upload_id,
+                    head,
+                    error,
+                    lambda: self.list_parts(upload_id),
+                    lambda: self.abort(upload_id),
+                )
             return self._result(head, head["ETag"], size, len(receipts), crc)
         self._check_answered_crc(answer, crc, where)
         if crc is None or algorithm is None or algorithm.field not in answer:
@@ -234,6 +244,15 @@ class Target(Addressed):
         where = self._where(upload_id)
         head = self._proof.find(self._look, size=size, etag=etag, crc=crc, where=where, now=now)
         return None if head is None else self._result(head, head["ETag"], size, len(receipts), crc)
+
+    def find_whole(self, size: int, etag: str, crc: int | None) -> UploadResult | None:
+        """The object, when it is proved to be what a put of these bytes has made; looks once.
+
+        None when there is none, when it is another, and when nobody can tell.
+        """
+        with translated("cannot look at the object", **self._where(None)):
+            head = self._proof.is_there(self._look, size=size, etag=etag, crc=crc)
+        return None if head is None else self._result(head, head["ETag"], size, 0, crc)
 
     def abort(self, upload_id: str, *, hurried: bool = False) -> None:
         """Remove the upload and its parts, and see that they are gone.

@@ -46,6 +46,8 @@ _EXPOSED = [
     "Upload-Offset",
 ]
 _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/*?#@\sA-Z]+")
+# Beyond it no header could tell the year in which an upload expires.
+_LONGEST = timedelta(days=36_525)
 _ANSWERED_FOR = 86_400  # seconds that a browser may keep what it was told of CORS
 
 _log = logging.getLogger("s3stream")
@@ -92,11 +94,16 @@ def application(
     if not path.startswith("/") or "{" in path:
         raise UsageError(f"path={path!r}: expected the path of a URL, such as '/files'")
     _check_origins(cors)
-    never = timedelta(0)
+    never, some_time = timedelta(0), "a timedelta of at most a hundred years, or None"
     for name, value, is_right, expected in (
         ("max_size", max_size, max_size > 0, "bytes, 1 or more"),
-        ("expires", expires, expires is None or expires >= never, "a timedelta, or None"),
-        ("sweep_every", sweep_every, sweep_every is None or sweep_every > never, "a timedelta"),
+        ("expires", expires, expires is None or never <= expires <= _LONGEST, some_time),
+        (
+            "sweep_every",
+            sweep_every,
+            sweep_every is None or never < sweep_every <= _LONGEST,
+            some_time,
+        ),
         ("max_requests", max_requests, max_requests > 0, "1 or more"),
         ("silence", silence, silence > 0, "seconds"),
     ):
@@ -188,5 +195,5 @@ class Sweeping:
         except S3StreamError as error:
             _log.warning("the sweep of expired uploads has failed: %s", error)
         else:
-            _log.info("%s", swept)
+            _log.info("tus: swept what has expired: %s", swept)
         return not self._stopped.is_set()

@@ -14,7 +14,6 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ..checkpoint import Checkpoint
 from ..errors import S3StreamError, UsageError, attach
 from ..store import Target
 from .describing import check_key
@@ -23,9 +22,10 @@ from .ledger import Ledger
 from .protocol import OFFSET, Creation, Patch, Refused, checksum_of, creation_of
 from .record import Kind, Record, Status, name_of
 from .shelf import Held
+from .standing import options_for
 from .sweeping import remove
 from .work import Work, described, expires
-from .writing import Writing, options_for
+from .writing import Writing
 
 
 class Creating:
@@ -50,7 +50,7 @@ class Creating:
         held = await self._work.run(self._shelf.create, upload_id, record)
         try:
             if creation.parts:
-                await self._work.run(self._join, held, sources)
+                held = await self._work.run(self._join, held.name, sources)
                 await self._work.tell(request, upload_id, held.record)
             elif creation.carries_bytes or creation.length == 0:
                 patch = Patch(0, None, None, checksum)
@@ -116,14 +116,14 @@ class Creating:
             raise Refused(413, f"the parts have {length:,} bytes, at most {self._rules.max_size:,}")
         return length
 
-    def _join(self, held: Held, sources: list[Source]) -> None:
-        def begun(checkpoint: Checkpoint) -> None:
-            # So that it can be found should this process die.
-            self._shelf.write(held, replace(held.record, checkpoint=checkpoint))
-
-        record = held.record
-        joining = Joining(self._shelf, record.key, options_for(self._shelf, record), sources)
-        Ledger(self._shelf, held).finish(joining.run(begun))
+    def _join(self, name: str, sources: list[Source]) -> Held:
+        with self._shelf.held(name) as held:
+            record = held.record
+            ledger = Ledger(self._shelf, held)
+            ledger.accept(record.length, self._rules.expiry)
+            options = options_for(self._shelf, record)
+            ledger.finish(Joining(self._shelf, record.key, options, sources).run(ledger))
+        return held
 
     def _undo(self, name: str, error: BaseException) -> None:
         try:

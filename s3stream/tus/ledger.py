@@ -5,14 +5,18 @@ The library's writer tells it of every part. Must not know requests.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable
 from dataclasses import replace
 
 from ..checkpoint import Checkpoint
+from ..checksums import ALGORITHMS
 from ..errors import S3StreamError
+from ..parts import Buffer
 from ..state import UploadResult
-from .record import Record, Status
+from ..store import crc_of
+from .record import Record, Status, Whole
 from .shelf import Held, Shelf
 
 _FINISHING_ATTEMPTS = 2
@@ -58,7 +62,7 @@ class Ledger:
     def settle(self) -> None:
         """Write down what was accepted, if no part has brought that about."""
         if not self._is_settled:
-            self._write(self.record.checkpoint)
+            self._write(self.record.checkpoint, self.record.whole)
 
     def finish(self, result: UploadResult) -> None:
         """Write down that the object is there.
@@ -71,6 +75,7 @@ class Ledger:
             expires=self._expiry(),
             status=Status.FINISHED,
             checkpoint=None,
+            whole=None,
             etag=result.etag,
             version_id=result.version_id,
         )
@@ -106,13 +111,28 @@ class Ledger:
             self._waiting = checkpoint
             if checkpoint.upload_id != self.record.upload_id:
                 begun = replace(checkpoint, parts=(), tail=None)
-                self._shelf.write(self._held, replace(self.record, checkpoint=begun))
+                self._shelf.write(self._held, replace(self.record, checkpoint=begun, whole=None))
             return
         self._write(checkpoint)
 
-    def _write(self, checkpoint: Checkpoint | None) -> None:
-        expires = self._expiry()
-        record = replace(self.record, checkpoint=checkpoint, length=self._length, expires=expires)
+    def announce(self, checkpoint: Checkpoint, body: Buffer) -> None:
+        """Write down by what the object is known that is about to be written in one call.
+
+        Or nobody would know of it, should the end not be written down.
+        """
+        etag = f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'
+        name = checkpoint.options["checksum"]
+        crc = None if name is None else crc_of(ALGORITHMS[name], body)
+        self._write(checkpoint, Whole(len(body), etag, crc))
+
+    def _write(self, checkpoint: Checkpoint | None, whole: Whole | None = None) -> None:
+        record = replace(
+            self.record,
+            checkpoint=checkpoint,
+            whole=whole,
+            length=self._length,
+            expires=self._expiry(),
+        )
         self._shelf.write(self._held, record)
         self._is_settled = True
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -30,6 +30,21 @@ OFFSET = "Upload-Offset"
 _DIGITS = 18
 _ID = re.compile(r"[0-9a-f]{32}")
 _NUMBER = re.compile(rf"[0-9]{{1,{_DIGITS}}}")
+# Of these a second one would count for some on the way, and not for us.
+_ONCE = frozenset(
+    {
+        "content-length",
+        "content-type",
+        "tus-resumable",
+        "upload-checksum",
+        "upload-concat",
+        "upload-defer-length",
+        "upload-length",
+        "upload-metadata",
+        "upload-offset",
+        "x-http-method-override",
+    }
+)
 _NAME = re.compile(r"[!-+\--~]+")  # printable ASCII but space and comma
 
 CHECKSUM_MISMATCH = 460  # not of HTTP: the protocol's own
@@ -89,6 +104,15 @@ def check_version(headers: Mapping[str, str]) -> None:
     if said != VERSION:
         what = "no Tus-Resumable" if said is None else "another version in Tus-Resumable"
         raise Refused(412, f"{what}: this server speaks {VERSION}", {"Tus-Version": VERSION})
+
+
+def check_once(names: Iterable[str]) -> None:
+    """Refuse a request that says twice what counts once; `names` are those of all its headers."""
+    seen: set[str] = set()
+    for name in names:
+        if name in _ONCE & seen:
+            raise Refused(400, f"{name.title()}: it is there twice, and only one could count")
+        seen.add(name)
 
 
 def method_of(method: str, headers: Mapping[str, str]) -> str:
@@ -163,16 +187,19 @@ def checksum_of(headers: Mapping[str, str]) -> Checksum | None:
 def fits(patch: Patch, length: int | None, max_size: int) -> int:
     """The most bytes that a PATCH may bring to an upload of `length` (None: not known yet).
 
-    Raises `Refused` when it says something else of the length than was said (400), or will bring
-    more (413).
+    0 for one that begins behind the end: where it should begin is another's to say. Raises
+    `Refused` when it says something else of the length than was said (400), or will bring more
+    (413).
     """
     if patch.length is not None:
         if length is not None and patch.length != length:
             raise Refused(400, f"Upload-Length: it was said to be {length:,}, and stays so")
         if patch.length < patch.offset:
-            raise Refused(400, f"Upload-Length: {patch.offset:,} bytes are there already")
+            raise Refused(400, "Upload-Length: less than Upload-Offset")
         length = patch.length
     left = (max_size if length is None else length) - patch.offset
+    if left < 0:
+        return 0
     if patch.size is not None and patch.size > left:
         raise too_long(left)
     return left

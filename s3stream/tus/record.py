@@ -35,11 +35,25 @@ class Status(enum.Enum):
 
 
 @dataclass(frozen=True)
+class Whole:
+    """What one call was about to make an object of: by this it is known, should it be there.
+
+    `size` in bytes; `etag`: the one that S3 mostly gives to such bytes, their MD5; `crc` is their
+    checksum by the upload's algorithm.
+    """
+
+    size: int
+    etag: str
+    crc: int | None
+
+
+@dataclass(frozen=True)
 class Record:
     """One upload. `length` is None until it is said; `expires`: seconds of the epoch, or None.
 
-    `checkpoint` is how far the store has it, as the library writes it down; `etag` and `version_id`
-    are those of the object once it is there. `turn` counts how often it was written.
+    `checkpoint` is how far the store has it, as the library writes it down; `whole` is there where
+    its object may be, written in one call. `etag` and `version_id` are those of the object once
+    that is certain. `turn` counts how often it was written.
     """
 
     key: str
@@ -53,6 +67,7 @@ class Record:
     etag: str | None = None
     version_id: str | None = None
     turn: int = 0
+    whole: Whole | None = None
 
     @property
     def offset(self) -> int:
@@ -75,6 +90,7 @@ class Record:
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         fields["kind"], fields["status"] = self.kind.value, self.status.value
         fields["checkpoint"] = self.checkpoint and self.checkpoint.to_json()
+        fields["whole"] = self.whole and dataclasses.astuple(self.whole)
         return json.dumps({"format": _FORMAT, "version": _VERSION, **fields})
 
     @classmethod
@@ -89,11 +105,14 @@ class Record:
             _VERSION,
         ):
             raise UsageError(f"not the record of an upload, or of a version to come: {text[:60]!r}")
+        read.setdefault("whole", None)  # of which records of earlier servers do not tell
         try:
             fields = {field.name: read[field.name] for field in dataclasses.fields(cls)}
             fields["kind"], fields["status"] = Kind(read["kind"]), Status(read["status"])
             if read["checkpoint"] is not None:
                 fields["checkpoint"] = Checkpoint.from_json(read["checkpoint"])
+            if read["whole"] is not None:
+                fields["whole"] = Whole(*read["whole"])
             return cls(**fields)
         except (LookupError, TypeError, ValueError) as error:
             raise UsageError(f"a broken record of an upload: {error}") from error

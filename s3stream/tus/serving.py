@@ -22,6 +22,7 @@ from ..errors import (
     UsageError,
 )
 from .creating import Creating
+from .ledger import Ledger
 from .protocol import (
     CHECKSUMS,
     EXTENSIONS,
@@ -29,6 +30,7 @@ from .protocol import (
     VERSION,
     Patch,
     Refused,
+    check_once,
     check_version,
     is_id,
     method_of,
@@ -36,9 +38,10 @@ from .protocol import (
 )
 from .record import Kind, Record, Status, name_of
 from .shelf import Held
+from .standing import is_gone, offset_of, published
 from .sweeping import remove
 from .work import Work, expires
-from .writing import Writing, is_gone, offset_of, refuse_if_over
+from .writing import Writing, refuse_if_over
 
 Answer = Callable[[Request], Awaitable[Response]]
 
@@ -72,6 +75,7 @@ class Serving:
     async def _answer(self, request: Request, methods: Mapping[str, Answer]) -> Response:
         method = request.method
         try:
+            check_once(request.headers.keys())
             method = method_of(method, request.headers)
             if method not in methods:
                 allowed = ", ".join(methods)
@@ -104,7 +108,11 @@ class Serving:
         record = held.record
         refuse_if_over(record, time.time())
         headers = {}
-        if record.kind is not Kind.FINAL or record.status is Status.FINISHED:
+        if record.kind is Kind.FINAL:
+            record = await self._joined(request, held)
+            if record.status is Status.FINISHED:
+                headers[OFFSET] = str(record.offset)
+        else:
             record, offset = await self._stand(request, held)
             headers[OFFSET] = str(offset)
         if record.length is None:
@@ -142,6 +150,27 @@ class Serving:
                 raise
             return writing.record, int(refused.headers[OFFSET])
         return writing.record, writing.record.offset
+
+    async def _joined(self, request: Request, held: Held) -> Record:
+        """The record of an upload that is made of others; published ones are finished now."""
+        record = held.record
+        if record.status is Status.FINISHED or (
+            await self._work.run(published, self._shelf, record) is None
+        ):
+            return record
+        record, finished_here = await self._work.run(self._finish, held.name)
+        if finished_here:
+            await self._work.tell(request, _id_in(request), record)
+        return record
+
+    def _finish(self, name: str) -> tuple[Record, bool]:
+        with self._shelf.held(name) as held:
+            found = None
+            if held.record.status is not Status.FINISHED:
+                found = published(self._shelf, held.record)
+            if found is not None:
+                Ledger(self._shelf, held).finish(found)
+            return held.record, found is not None
 
     async def _patch(self, request: Request) -> Response:
         patch = patch_of(request.headers, self._work.rules.max_size)

@@ -11,14 +11,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from ..errors import LockedError, NotFoundError, S3StreamError, UncertainError
-from ..keeping import look
-from ..state import UploadResult
-from ..store import Target
+from ..errors import LockedError, NotFoundError, S3StreamError
 from .protocol import Refused
-from .record import Kind, Record, Status
+from .record import Kind, Status
 from .shelf import Entry, Held, Shelf
-from .writing import is_gone, options_for
+from .standing import published, target_of
 
 # A lock without a record: of a process that was killed between the removal of both.
 _STALE_LOCK = timedelta(days=1)
@@ -36,6 +33,9 @@ class Swept:
     removed: int
     kept: int
     failed: int
+
+    def __str__(self) -> str:
+        return f"{self.removed} removed, {self.kept} kept, {self.failed} failed"
 
 
 def sweep(
@@ -93,35 +93,17 @@ def remove(shelf: Shelf, held: Held, *, with_object: bool) -> None:
     error when something could not be removed; the record is there then, to try again.
     """
     record = held.record
-    checkpoint = record.checkpoint
     if record.status is Status.FINISHED:
         if with_object:
             _remove_object(shelf, record.key, record.etag or "")
-    elif checkpoint is not None and checkpoint.upload_id is not None:
-        published = _published(shelf, record)
-        if published is None:
-            Target(shelf.fs.client, shelf.bucket, record.key, options_for(shelf, record)).abort(
-                checkpoint.upload_id
-            )
-        elif with_object:
-            _remove_object(shelf, record.key, published.etag)
+    elif (found := published(shelf, record)) is not None:
+        if with_object:
+            _remove_object(shelf, record.key, found.etag)
+    elif record.upload_id is not None:
+        target_of(shelf, record).abort(record.upload_id)
     # Of a finished one, too: the store may not have removed them at the end.
     shelf.remove_tails(held.name)
     shelf.remove(held)
-
-
-def _published(shelf: Shelf, record: Record) -> UploadResult | None:
-    """The object of an upload whose end was not written down, if there is one."""
-    assert record.checkpoint is not None  # noqa: S101 - the caller has looked
-    try:
-        seen = look(shelf.fs.client, record.checkpoint, options_for(shelf, record))
-    except UncertainError:
-        return None
-    except NotFoundError as error:
-        if not is_gone(error):
-            raise
-        return None
-    return seen if isinstance(seen, UploadResult) else None
 
 
 def _remove_object(shelf: Shelf, key: str, etag: str) -> None:

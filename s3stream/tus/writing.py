@@ -14,16 +14,14 @@ from dataclasses import replace
 from typing import Any
 
 from ..errors import IntegrityError, NotFoundError, S3StreamError
-from ..keeping import confirmed_by
-from ..options import WriteOptions
 from ..resuming import kept_writer
-from ..store import Origin, Target, is_upload_gone, parameters_beside
+from ..state import UploadResult
 from ..writer import S3Writer
-from .describing import parameters_for
 from .ledger import Ledger
-from .protocol import CHECKSUM_MISMATCH, Patch, Refused, conflict, fits, metadata_of
+from .protocol import CHECKSUM_MISMATCH, Patch, Refused, conflict, fits
 from .record import Kind, Record, Status
 from .shelf import Held, Shelf
+from .standing import is_gone, offset_of, options_for, published
 
 
 class Writing:
@@ -100,7 +98,7 @@ class Writing:
         if checksum is not None:
             self._ledger.accept(self._length, self._expiry)
         if self._writer.tell() == self._length:
-            self._publish()
+            self._write_down(self._committed())
             return
         self._suspend()
 
@@ -138,6 +136,9 @@ class Writing:
     def _open(self) -> None:
         record = self._held.record
         fs, bucket = self._shelf.fs, self._shelf.bucket
+        if record.whole is not None and (found := published(self._shelf, record)) is not None:
+            self._finish(found)
+            return
         options = options_for(self._shelf, record)
         try:
             self._writer = kept_writer(
@@ -147,9 +148,7 @@ class Writing:
             self._explain(error)
         assert self._writer is not None  # noqa: S101 - or that has raised
         if is_published(self._writer):
-            self._publish()
-            self._agree_on(self.record.offset)
-            self.left = 0
+            self._finish(self._committed())
             return
         self._agree_on(self._writer.tell())
 
@@ -163,10 +162,19 @@ class Writing:
             raise Refused(410, "what was uploaded is gone from the store; begin anew") from error
         raise error
 
-    def _publish(self) -> None:
+    def _finish(self, found: UploadResult) -> None:
+        """Write down the end of what turned out to be published."""
+        self._write_down(found)
+        self._agree_on(self.record.offset)
+        self.left = 0
+
+    def _committed(self) -> UploadResult:
         assert self._writer is not None  # noqa: S101 - the callers have looked
         result = self._writer.commit()
         self._writer = None
+        return result
+
+    def _write_down(self, result: UploadResult) -> None:
         self._ledger.finish(result)
         self.finished_here = True
 
@@ -181,51 +189,6 @@ def refuse_if_over(record: Record, now: float) -> None:
     """Raise `Refused` (410) for an upload whose time has run out."""
     if record.is_expired(now):
         raise Refused(410, "the upload has expired")
-
-
-def options_for(shelf: Shelf, record: Record) -> WriteOptions:
-    """How the object of an upload is written: as the server was told, and its client has said."""
-    given = shelf.options.s3_additional_kwargs
-    if record.kind is Kind.PARTIAL:
-        # It is read by us alone, and by nobody's condition.
-        return replace(
-            shelf.options,
-            if_match=None,
-            if_none_match=None,
-            s3_additional_kwargs=parameters_beside(given),
-        )
-    parameters = parameters_for(metadata_of(record.metadata), given)
-    return replace(shelf.options, s3_additional_kwargs=parameters)
-
-
-def offset_of(shelf: Shelf, record: Record) -> int:
-    """The bytes that the store has of an upload; changes nothing, and so asks nobody's leave.
-
-    Raises `NotFoundError` when the multipart upload is gone: published, or aborted.
-    """
-    checkpoint = record.checkpoint
-    if record.status is Status.FINISHED or checkpoint is None or checkpoint.upload_id is None:
-        return record.offset
-    target = Target(
-        shelf.fs.client,
-        shelf.bucket,
-        record.key,
-        options_for(shelf, record),
-        origin=Origin(checkpoint.writer_id),
-    )
-    listed = target.list_parts(checkpoint.upload_id).parts
-    return confirmed_by(listed, checkpoint).offset
-
-
-def is_gone(error: BaseException) -> bool:
-    """Whether it says that the multipart upload is not there any more."""
-    while isinstance(error, NotFoundError):
-        if is_upload_gone(error):
-            return True
-        if error.__cause__ is None:
-            return False
-        error = error.__cause__
-    return False
 
 
 def is_published(writer: S3Writer) -> bool:

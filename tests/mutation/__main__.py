@@ -75,10 +75,10 @@ def described(name: str) -> Mutant:
     lines = mutmut("show", name).splitlines()
     hunk = lines[next(at for at, line in enumerate(lines) if line.startswith("@@")) + 1 :]
     sides = [" ".join(line[1:].strip() for line in hunk if line[:1] == sign) for sign in "-+"]
-    # s3stream.parts.xǁCutterǁfeed__mutmut_4, s3stream.uri.x_split_path__mutmut_12
-    _, module, mangled = name.rpartition("__mutmut_")[0].split(".")
+    # s3stream.parts.xǁCutterǁfeed__mutmut_4, s3stream.tus.protocol.x_fits__mutmut_12
+    module, _, mangled = name.rpartition("__mutmut_")[0].rpartition(".")
     function = mangled.removeprefix("x").removeprefix("_").strip("ǁ").replace("ǁ", ".")
-    return Mutant(f"{module}.{function}", *sides)
+    return Mutant(f"{module.partition('.')[2]}.{function}", *sides)
 
 
 def listed() -> list[Mutant]:
