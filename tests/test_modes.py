@@ -149,6 +149,9 @@ def test_an_ending_whose_package_is_not_there_is_not_passed_over() -> None:
         with pytest.raises(UsageError, match=re.escape(said)):
             check("wb", f"log.{ending}", compression="infer")
         assert check("wb", f"log.{ending}", compression=None) is None
+        said = f"compression={name!r}: it needs the package {package}, which is not installed"
+        with pytest.raises(UsageError, match=f"^{re.escape(said)}$"):
+            check("wb", "log", compression=name)
 
 
 @pytest.mark.parametrize("compression", ["gzip", "infer"])

@@ -161,6 +161,14 @@ def test_names_that_begin_alike_are_two() -> None:
         taken.add("aX/")
 
 
+def test_names_that_no_encoding_takes_are_told_apart_too() -> None:
+    taken = Names()  # as they come out of an archive of somebody else's
+    for name in ("\udcff", "\udcfe", "\ud800"):
+        taken.add(name)
+        with pytest.raises(UsageError, match="two entries"):
+            taken.add(name)
+
+
 def test_thousands_of_names_in_any_order_are_told_apart() -> None:
     # Enough for the table to grow several times.
     names = [f"folder {number % 7}/{number * 7919 % 5_003}" for number in range(5_000)]
