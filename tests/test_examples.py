@@ -76,7 +76,7 @@ class Run:
             cwd=self.directory,
             capture_output=True,
             encoding="utf-8",
-            timeout=120,
+            timeout=280,
             check=False,
         )
 

@@ -14,7 +14,7 @@ from .downloading import download
 from .facets import Facets
 from .failures import is_not_allowed, is_refusal, is_upload_gone
 from .locks import Claim, LockObject, parameters_beside
-from .making import PartMaker, make
+from .making import make
 from .objects import Objects, Version, listed
 from .parameters import Parameters
 from .place import Place
@@ -36,7 +36,6 @@ __all__ = [
     "Objects",
     "Origin",
     "Parameters",
-    "PartMaker",
     "Place",
     "Range",
     "Reader",

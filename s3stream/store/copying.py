@@ -19,7 +19,7 @@ from .along import parameters_of, tagging, tags_of, with_source_key, without_emp
 from .calls import call
 from .facets import Facets
 from .failures import translated
-from .making import PartMaker, make
+from .making import PartMaker, Within, make
 from .parameters import Parameters
 from .place import Place
 from .target import Target
@@ -209,7 +209,7 @@ class Copies:
         options = WriteOptions(
             checksum=self._options.checksum, s3_additional_kwargs=without_empty_tagging(parameters)
         )
-        cancellation = Cancellation("another part could not be copied", within=self._cancellation)
+        cancellation = Within(self._cancellation)
         target = Target(self._client, dest.bucket, dest.key, options, cancellation)
         making = [self._maker(target, piece) for piece in pieces]
 
@@ -218,7 +218,6 @@ class Copies:
             for source, etag in dict.fromkeys((piece.source, piece.etag) for piece in pieces):
                 if self._look_at(source)["ETag"] != etag:
                     raise PreconditionError(f"{source} was replaced while it was copied")
-            self._cancellation.check()
 
         make(target, making, cancellation, self._options.max_concurrency, ready=check)
 

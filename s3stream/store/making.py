@@ -27,6 +27,19 @@ _LOOK_SECONDS = 0.25
 _log = logging.getLogger("s3stream")
 
 
+class Within(Cancellation):
+    """That of one object's parts; what ends all that it belongs to ends them, too."""
+
+    def __init__(self, outer: Cancellation) -> None:
+        super().__init__("another part of it could not be made")
+        self._outer = outer
+
+    def check(self) -> None:
+        """Raise `S3StreamError` when either was requested."""
+        self._outer.check()
+        super().check()
+
+
 def make(
     target: Target,
     parts: Sequence[PartMaker],
@@ -38,18 +51,21 @@ def make(
 ) -> UploadResult:
     """Make the object of these parts, `concurrency` of them at once.
 
-    `cancellation` is the target's, and ends the repeating of calls when one has failed. `begun`
+    `cancellation` is the target's, ends everything but a Complete that is on its way, and is
+    requested when a part has failed, so that no call for another is repeated. `begun`
     hears of the upload before there is anything in it, `ready` of all its parts before it is
     completed; what they raise is as if a part had failed: nothing is left then. Raises the first
     error; `UncertainError` when nobody can tell whether the object was published.
     """
     upload_id = target.create()
     places = min(concurrency, target.connections)
-    sender: Sender[Receipt] = Sender(places, f"s3stream copy {target.key}", target.pace)
+    name = f"s3stream copy {target.key}"
+    sender: Sender[Receipt] = Sender(places, name, target.pace, cancellation)
     try:
         begun(upload_id)
-        receipts = _made(sender, [partial(part, upload_id) for part in parts])
+        receipts = _made(sender, [partial(part, upload_id) for part in parts], cancellation)
         ready(upload_id, receipts)
+        cancellation.check()
     except BaseException as error:
         cancellation.request()
         settled = sender.settle(_GRACE_SECONDS)
@@ -60,7 +76,11 @@ def make(
     return _completed(target, upload_id, receipts)
 
 
-def _made(sender: Sender[Receipt], parts: Sequence[Callable[[int], Receipt]]) -> list[Receipt]:
+def _made(
+    sender: Sender[Receipt],
+    parts: Sequence[Callable[[int], Receipt]],
+    cancellation: Cancellation,
+) -> list[Receipt]:
     receipts: list[Receipt] = []
 
     def keep(outcome: Outcome[Receipt]) -> None:
@@ -72,7 +92,7 @@ def _made(sender: Sender[Receipt], parts: Sequence[Callable[[int], Receipt]]) ->
     for number, part in enumerate(parts, 1):
         if not sender.submit(partial(part, number)):
             break
-    while not sender.settle(_LOOK_SECONDS):
+    while not sender.settle(_LOOK_SECONDS, cancellation=cancellation):
         sender.collect(keep)  # one that hangs holds up no error of another
     sender.collect(keep)
     return sorted(receipts, key=lambda receipt: receipt.part_number)

@@ -95,9 +95,7 @@ class Objects:
                 if status_of(error) == _BEYOND_THE_END:
                     return b""
                 raise
-        # Some stores ignore If-Match: another object of the same size would be mixed in.
-        if etag is not None and _bare(answer.get("ETag", etag)) != _bare(etag):
-            raise PreconditionError("the object was replaced", bucket=bucket, key=key)
+        _refuse_another(answer, etag, bucket, key)
         return data
 
     def pieces(
@@ -115,7 +113,9 @@ class Objects:
             while start < end:
                 asking = {**arguments, "Range": f"bytes={start}-{end - 1}"}
                 try:
-                    with closing(self._client.get_object(**asking)["Body"]) as body:
+                    answer = call(self._client, "get_object", asking)
+                    _refuse_another(answer, etag, bucket, key)
+                    with closing(answer["Body"]) as body:
                         while piece := body.read(_PIECE):
                             yield piece
                             start += len(piece)
@@ -203,6 +203,12 @@ class Objects:
 
     def _for(self, call: str, bucket: str, **arguments: Any) -> dict[str, Any]:
         return {"Bucket": bucket, **self._parameters.of(call), **arguments}
+
+
+def _refuse_another(answer: Mapping[str, Any], etag: str | None, bucket: str, key: str) -> None:
+    # Some stores ignore If-Match: another object of the same size would be mixed in.
+    if etag is not None and _bare(answer.get("ETag", etag)) != _bare(etag):
+        raise PreconditionError("the object was replaced", bucket=bucket, key=key)
 
 
 def _bare(etag: str) -> str:
