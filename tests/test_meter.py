@@ -153,7 +153,11 @@ class SizeOnly:
     def set_size(self, size: int) -> None: ...
 
 
-@pytest.mark.parametrize("wrong", [NoSize(), NoUpdate(), SizeOnly(), print, 0, ""], ids=repr)
+@pytest.mark.parametrize(
+    "wrong",
+    [NoSize(), NoUpdate(), SizeOnly(), print, 0, ""],
+    ids=lambda wrong: type(wrong).__name__,  # a repr with an address is another in each process
+)
 def test_what_cannot_be_told_is_refused(wrong: object) -> None:
     said = re.escape(f"callback={wrong!r}: expected one of fsspec's, with set_size() and relative_")
     with pytest.raises(UsageError, match=said):
